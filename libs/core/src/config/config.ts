@@ -1,0 +1,208 @@
+import { closest, distance } from 'fastest-levenshtein';
+import { stringify } from 'yaml';
+import type { z } from 'zod';
+import { show, UserError } from './errors.js';
+import { optimizerDefaults, type PresetName, presets, presetWarmup } from './presets.js';
+import { type FilledConfig, knownKeys, schema, sections } from './schema.js';
+import { parseYaml } from './yaml.js';
+
+/** A run's whole config: every key present, defaults filled, keys that depend on others worked out. */
+export interface RunConfig {
+  readonly model: Readonly<Omit<FilledConfig['model'], 'kvHeads'> & { kvHeads: number }>;
+  readonly data: Readonly<FilledConfig['data']>;
+  readonly optimizer: Readonly<FilledConfig['optimizer']>;
+  readonly schedule: Readonly<{ name: FilledConfig['schedule']['name']; warmup: number; minLr: number }>;
+  readonly batch: Readonly<FilledConfig['batch']>;
+  readonly run: Readonly<FilledConfig['run']>;
+  readonly cluster: Readonly<FilledConfig['cluster']>;
+}
+
+/**
+ * Checks a config as a person wrote it (see cli.md for its keys) and fills in what it leaves out from `preset`.
+ * A resolved config parses to itself.
+ *
+ * @throws UserError with one sentence that names the key, its value and what is allowed
+ */
+export function parseConfig(input: unknown, preset: PresetName = 'nano'): RunConfig {
+  const given = sectionsOf(input ?? {});
+  const name = optimizerName(given.optimizer);
+  const defaults: FilledConfig = {
+    ...presets[preset],
+    optimizer: { ...presets[preset].optimizer, ...(name && optimizerDefaults[name]) },
+  };
+  const filled: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(given)) filled[key] = value;
+  for (const key of Object.keys(sections) as (keyof FilledConfig)[]) {
+    const section = given[key] ?? {};
+    filled[key] = isRecord(section) ? { ...defaults[key], ...defined(section) } : section;
+  }
+  const result = schema.safeParse(filled);
+  if (!result.success) throw new UserError(sentence(firstIssue(result.error.issues), filled));
+  return resolve(result.data, presetWarmup[preset]);
+}
+
+/**
+ * Adds one `key.path=value` of a command line to a config as a person writes it, and returns the new one. The
+ * value is read as YAML: `run.steps=100`, `optimizer.betas=[0.9, 0.95]`, `data.sources=[a.txt, b.txt]`.
+ *
+ * @throws UserError for an unknown key, for a text without `=`, for a value that is no YAML
+ */
+export function applySet(input: unknown, assignment: string): Record<string, unknown> {
+  const at = assignment.indexOf('=');
+  if (at < 1) throw new UserError(`--set ${show(assignment)} must be KEY=VALUE, such as run.steps=100.`);
+  const key = assignment.slice(0, at).trim();
+  if (!knownKeys.includes(key)) throw new UserError(unknownKey(key));
+  const [section, leaf] = key.split('.');
+  const config = sectionsOf(input ?? {});
+  const before = config[section] ?? {};
+  if (!isRecord(before)) throw new UserError(notASection(section, before));
+  return {
+    ...config,
+    [section]: { ...before, [leaf]: parseYaml(assignment.slice(at + 1), `The value of --set ${key}`) },
+  };
+}
+
+/** The config as YAML that parses back to the same config: what `config.yaml` of a run holds. */
+export function configToYaml(config: RunConfig): string {
+  return stringify(config, { aliasDuplicateObjects: false, lineWidth: 110 });
+}
+
+function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
+  const { model, optimizer, schedule, batch, cluster, run } = filled;
+  const kvHeads = model.kvHeads ?? model.heads;
+  const minLr = schedule.minLr ?? optimizer.lr / 10;
+  const warmup = schedule.warmup ?? Math.min(longestWarmup, Math.floor(run.steps / 10));
+  const headDim = model.channels / model.heads;
+
+  demand(
+    Number.isInteger(headDim),
+    'model.channels',
+    model.channels,
+    `a multiple of model.heads, ${model.heads}`,
+  );
+  demand(model.heads % kvHeads === 0, 'model.kvHeads', kvHeads, `a divisor of model.heads, ${model.heads}`);
+  if (model.arch === 'gpt2') {
+    const allowed = `equal to model.heads, ${model.heads}, with model.arch gpt2 (llama can group its queries)`;
+    demand(kvHeads === model.heads, 'model.kvHeads', kvHeads, allowed);
+  } else {
+    const allowed = `an even multiple of model.heads, ${model.heads}, with model.arch llama, which rotates pairs`;
+    demand(headDim % 2 === 0, 'model.channels', model.channels, allowed);
+  }
+  demand(minLr <= optimizer.lr, 'schedule.minLr', minLr, `at most optimizer.lr, ${optimizer.lr}`);
+  if (optimizer.nesterov) {
+    const allowed = 'above 0 where optimizer.nesterov is true';
+    demand(optimizer.momentum > 0, 'optimizer.momentum', optimizer.momentum, allowed);
+  }
+  if (batch.microBatch !== 'auto') {
+    const allowed = `at most batch.sequences, ${batch.sequences}`;
+    demand(batch.microBatch <= batch.sequences, 'batch.microBatch', batch.microBatch, allowed);
+  }
+  const { minWorkers, maxWorkers, heartbeatSeconds, lostAfterSeconds } = cluster;
+  demand(
+    maxWorkers >= minWorkers,
+    'cluster.maxWorkers',
+    maxWorkers,
+    `at least cluster.minWorkers, ${minWorkers}`,
+  );
+  const longer = `longer than cluster.heartbeatSeconds, ${heartbeatSeconds}`;
+  demand(lostAfterSeconds > heartbeatSeconds, 'cluster.lostAfterSeconds', lostAfterSeconds, longer);
+
+  return {
+    ...filled,
+    model: { ...model, kvHeads },
+    schedule: { name: schedule.name, warmup, minLr },
+  };
+}
+
+function demand(holds: boolean, key: string, value: unknown, allowed: string): void {
+  if (!holds) throw new UserError(`${key} is ${show(value)}, but must be ${allowed}.`);
+}
+
+/** A mistyped key before all else: what it left missing is only its consequence. */
+function firstIssue(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
+  return issues.find((issue) => issue.code === 'unrecognized_keys') ?? issues[0];
+}
+
+/** One thing that zod found, in our words. */
+function sentence(issue: z.core.$ZodIssue, input: unknown): string {
+  const key = issue.path.reduce<string>(
+    (text, part) =>
+      typeof part === 'number' ? `${text}[${part}]` : text ? `${text}.${String(part)}` : String(part),
+    '',
+  );
+  if (issue.code === 'unrecognized_keys') return unknownKey(key ? `${key}.${issue.keys[0]}` : issue.keys[0]);
+  const value = issue.path.reduce<unknown>(
+    (inner, part) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, part) : undefined),
+    input,
+  );
+  if (key in sections) return notASection(key, value);
+  return `${key} is ${show(value)}, but must be ${issue.message}.`;
+}
+
+function notASection(key: string, value: unknown): string {
+  const keys = knownKeys
+    .filter((known) => known.startsWith(`${key}.`))
+    .map((known) => known.slice(key.length + 1));
+  return `${key} is ${show(value)}, but must be a section with the keys ${keys.join(', ')}.`;
+}
+
+function unknownKey(key: string): string {
+  return `Unknown key ${show(key)}: the nearest known one is ${nearestKey(key)}.`;
+}
+
+/** What other trainers call some keys, where the distance between the letters would not lead to ours. */
+const otherNames: Readonly<Record<string, string>> = {
+  learningrate: 'optimizer.lr',
+  batchsize: 'batch.sequences',
+  blocksize: 'model.context',
+  hiddensize: 'model.channels',
+  nembd: 'model.channels',
+  nlayer: 'model.layers',
+  nhead: 'model.heads',
+  maxiters: 'run.steps',
+  epochs: 'run.steps',
+};
+
+/**
+ * The known key that a mistyped one most likely meant: nearest in whole, or by its last part alone where the
+ * section is wrong or missing (`steps` → `run.steps`).
+ */
+function nearestKey(key: string): string {
+  const text = key.slice(0, 200).toLowerCase();
+  const last = text.slice(text.lastIndexOf('.') + 1);
+  if (text.startsWith('data.sources['))
+    return `${key.slice(0, key.indexOf(']') + 1)}.${closest(last, ['path', 'weight'])}`;
+  const other = last.replace(/[_-]/g, '');
+  if (Object.hasOwn(otherNames, other)) return otherNames[other];
+  const candidates = text.includes('.') ? knownKeys : [...Object.keys(sections), ...knownKeys];
+  let best = candidates[0];
+  let bestScore = Number.POSITIVE_INFINITY;
+  for (const known of candidates) {
+    const lower = known.toLowerCase();
+    // another section counts half a letter, so that the same section wins a tie
+    const score = Math.min(distance(text, lower), distance(last, lower.slice(lower.indexOf('.') + 1)) + 0.5);
+    if (score < bestScore) [best, bestScore] = [known, score];
+  }
+  return best;
+}
+
+function sectionsOf(input: unknown): Record<string, unknown> {
+  if (isRecord(input)) return defined(input);
+  throw new UserError(
+    `The config is ${show(input)}, but must be sections of keys: ${Object.keys(sections).join(', ')}.`,
+  );
+}
+
+function optimizerName(section: unknown): keyof typeof optimizerDefaults | null {
+  const name = isRecord(section) ? section.name : null;
+  return name === 'adamw' || name === 'sgd' || name === 'muon' ? name : null;
+}
+
+/** Without the keys whose value is undefined: an option that was not given is not a value. */
+function defined(record: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

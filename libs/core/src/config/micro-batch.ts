@@ -1,0 +1,24 @@
+import type { RunConfig } from './config.js';
+
+/** Positions (sequences × context) from which on a larger micro-batch no longer makes the kernels faster. */
+const enoughPositions = 192;
+
+/**
+ * Sequences in one micro-batch. Rounding depends on it, so it follows from the config alone, never from a
+ * machine: `auto` is the smallest divisor of `batch.sequences` that makes at least 192 positions, and all
+ * sequences where none does. Small micro-batches spread over more workers; below ~200 positions the matrix
+ * products lose speed.
+ */
+export function microBatchSize(config: Pick<RunConfig, 'batch' | 'model'>): number {
+  const { sequences, microBatch } = config.batch;
+  if (microBatch !== 'auto') return microBatch;
+  for (let size = 1; size < sequences; size++) {
+    if (sequences % size === 0 && size * config.model.context >= enoughPositions) return size;
+  }
+  return sequences;
+}
+
+/** Micro-batches in a step; the last one is smaller where the size does not divide the batch. */
+export function microBatchCount(config: Pick<RunConfig, 'batch' | 'model'>): number {
+  return Math.ceil(config.batch.sequences / microBatchSize(config));
+}

@@ -1,0 +1,171 @@
+import { z } from 'zod';
+
+/*
+ * Every key of a run's config, its type and its bounds. The message of each leaf is the phrase that completes
+ * "KEY is VALUE, but must be …". The schema is total: a preset has filled in what was left out (see presets.ts).
+ */
+
+const largest = 1e9;
+
+const whole = (minimum: number, maximum: number) => {
+  const allowed = `a whole number from ${minimum} to ${maximum}`;
+  return z.int({ error: allowed }).min(minimum, allowed).max(maximum, allowed);
+};
+
+const atLeastZero = (allowed = 'a number from 0 up') => z.number({ error: allowed }).min(0, allowed);
+const positive = () => z.number({ error: 'a number above 0' }).positive('a number above 0');
+const belowOne = () => {
+  const allowed = 'a number from 0 up to, but not including, 1';
+  return z.number({ error: allowed }).min(0, allowed).lt(1, allowed);
+};
+const flag = () => z.boolean({ error: 'true or false' });
+const oneOf = <const T extends readonly [string, ...string[]]>(names: T) =>
+  z.enum(names, { error: `one of ${names.join(', ')}` });
+const orNull = <T extends z.ZodType>(type: T, allowed: string) =>
+  z.union([type, z.null()], { error: allowed });
+
+/** Seconds in a number, or a number with its unit: `90s`, `30m`, `1.5h`, `2d`. */
+const duration = () => {
+  const allowed = 'a number of seconds above 0, or a time such as 90s, 30m, 1.5h or 2d, or null for no limit';
+  const unit: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86400 };
+  return z.preprocess(
+    (value) => {
+      const match =
+        typeof value === 'string' ? /^(\d{1,9}(?:\.\d{1,9})?)([smhd]?)$/.exec(value.trim()) : null;
+      return match ? Number(match[1]) * unit[match[2] || 's'] : value;
+    },
+    z.union([z.number().positive().max(largest), z.null()], { error: allowed }),
+  );
+};
+
+const source = z.preprocess(
+  (value) => {
+    if (typeof value === 'string') return { path: value, weight: 1 };
+    const plainObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return plainObject && !('weight' in value) ? { ...value, weight: 1 } : value;
+  },
+  z.strictObject(
+    {
+      path: z
+        .string({ error: 'a file, a folder, a glob, or the name of a bundled corpus' })
+        .min(1, 'a file, a folder, a glob, or the name of a bundled corpus'),
+      weight: positive(),
+    },
+    { error: 'a path, or {path, weight}' },
+  ),
+);
+
+const betas = () => {
+  const allowed = 'two numbers such as [0.9, 0.95], each from 0 up to, but not including, 1';
+  const beta = z.number({ error: allowed }).min(0, allowed).lt(1, allowed);
+  return z.tuple([beta, beta], { error: allowed });
+};
+
+/** HOST:PORT, with an IPv6 address in brackets; port 0 takes any free one. */
+const address = () => {
+  const allowed = 'HOST:PORT, such as 127.0.0.1:0 or [::]:7070';
+  return z.string({ error: allowed }).refine((text) => {
+    const match = /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):(\d{1,5})$/.exec(text);
+    return match !== null && Number(match[1]) <= 65535;
+  }, allowed);
+};
+
+export const sections = {
+  model: z.strictObject({
+    arch: oneOf(['gpt2', 'llama']),
+    layers: whole(1, 1024),
+    heads: whole(1, 1024),
+    /** Heads of keys and values; null: as many as `heads`. Fewer are grouped-query attention, llama only. */
+    kvHeads: orNull(whole(1, 1024), 'a whole number from 1 to 1024, or null for as many as model.heads'),
+    channels: whole(1, 65536),
+    /** Positions that the model sees at once. */
+    context: whole(1, 1048576),
+    /** Tokens in the vocabulary; null: as many as the tokenizer has. */
+    vocab: orNull(whole(1, 16777216), 'a whole number from 1 to 16777216, or null for the tokenizer’s own'),
+    dropout: belowOne(),
+    tieEmbeddings: flag(),
+  }),
+  data: z.strictObject({
+    /** Paths and bundled corpora; one text, or a list of texts and {path, weight}. */
+    sources: z.preprocess(
+      (value) => (typeof value === 'string' ? [value] : value),
+      z
+        .array(source, { error: 'a list of paths, or of {path, weight}' })
+        .min(1, 'a list of at least one path')
+        .max(1000, 'a list of at most 1000 paths'),
+    ),
+    /** The part of the data that is kept for validation. */
+    validation: z
+      .number({ error: 'a number from 0 to 0.5' })
+      .min(0, 'a number from 0 to 0.5')
+      .max(0.5, 'a number from 0 to 0.5'),
+    tokenizer: z
+      .string({ error: 'char, bpe, r50k_base, cl100k_base, o200k_base, or a tokenizer.json' })
+      .min(1, 'char, bpe, r50k_base, cl100k_base, o200k_base, or a tokenizer.json'),
+  }),
+  optimizer: z.strictObject({
+    name: oneOf(['adamw', 'sgd', 'muon']),
+    /** The highest learning rate of the schedule. */
+    lr: positive(),
+    betas: betas(),
+    eps: positive(),
+    /** Decoupled, on tensors of two or more dimensions. */
+    weightDecay: atLeastZero(),
+    momentum: belowOne(),
+    nesterov: flag(),
+  }),
+  schedule: z.strictObject({
+    name: oneOf(['constant', 'cosine', 'wsd']),
+    /** Steps of linear warm-up; null: the preset's, at most a tenth of the run. */
+    warmup: orNull(whole(0, largest), `a whole number from 0 to ${largest}, or null`),
+    /** The learning rate at the end; null: a tenth of `optimizer.lr`. */
+    minLr: orNull(atLeastZero(), 'a number from 0 up, or null for a tenth of optimizer.lr'),
+  }),
+  batch: z.strictObject({
+    /** Sequences of `model.context` tokens in a step. */
+    sequences: whole(1, 1048576),
+    microBatch: z.union([z.literal('auto'), whole(1, 1048576)], {
+      error: 'auto, or a whole number from 1 up',
+    }),
+    /** Largest global norm of the gradient; 0 switches clipping off. */
+    gradientClip: atLeastZero('a number from 0 up, where 0 switches clipping off'),
+  }),
+  run: z.strictObject({
+    steps: whole(1, largest),
+    /** In seconds; the run saves and ends when it is over. */
+    maxTime: duration(),
+    seed: whole(0, 4294967295),
+    reproducible: flag(),
+    /** In steps; 0 is off. */
+    evalEvery: whole(0, largest),
+    /** In steps; 0 is off (the last step is always saved). */
+    checkpointEvery: whole(0, largest),
+    /** Checkpoints to keep besides the best one. */
+    keepLast: whole(1, 1000000),
+    stopWhenConverged: flag(),
+  }),
+  cluster: z.strictObject({
+    minWorkers: whole(1, 100000),
+    maxWorkers: whole(1, 100000),
+    heartbeatSeconds: z
+      .number({ error: 'a number of seconds from 0.1 to 3600' })
+      .min(0.1, 'a number of seconds from 0.1 to 3600')
+      .max(3600, 'a number of seconds from 0.1 to 3600'),
+    /** A worker that was silent for so long is lost and its work is given to others. */
+    lostAfterSeconds: z
+      .number({ error: 'a number of seconds from 0.2 to 86400' })
+      .min(0.2, 'a number of seconds from 0.2 to 86400')
+      .max(86400, 'a number of seconds from 0.2 to 86400'),
+    listen: address(),
+  }),
+} as const;
+
+export const schema = z.strictObject(sections);
+
+/** All that a person may write, with every key filled in but not yet resolved against the others. */
+export type FilledConfig = z.output<typeof schema>;
+
+/** Every key that may be set, in full: `model.layers`, `data.sources` … */
+export const knownKeys: readonly string[] = Object.entries(sections).flatMap(([name, section]) =>
+  Object.keys(section.shape).map((key) => `${name}.${key}`),
+);

@@ -1,0 +1,76 @@
+import { evaluationWindows, type TokenData, type Window } from '@manyhands/core/data';
+
+/** Sequences that an evaluation reads of each split at most, in whole micro-batches of its own size. */
+const MAXIMUM_SEQUENCES = 1200;
+
+/** Neighbouring windows of one source and split; the unit of an evaluation. */
+export interface EvaluationBatch {
+  readonly split: Window['split'];
+  readonly source: number;
+  readonly windows: readonly Window[];
+}
+
+export interface Evaluation {
+  readonly trainLoss: number;
+  /** null where nothing was kept for validation. */
+  readonly validationLoss: number | null;
+  readonly bitsPerByte: number | null;
+  /** Validation loss by source. */
+  readonly sources: Readonly<Record<string, number>>;
+}
+
+/** The same evenly spaced windows of both splits at every evaluation, in batches of one source. */
+export function planEvaluation(
+  data: TokenData,
+  { context, microBatch }: { context: number; microBatch: number },
+): EvaluationBatch[] {
+  const batches: EvaluationBatch[] = [];
+  for (const split of ['train', 'validation'] as const) {
+    const windows = evaluationWindows(data, split, { context, maximum: MAXIMUM_SEQUENCES });
+    for (let source = 0; source < data.sources.length; source++) {
+      const own = windows.filter((window) => window.source === source);
+      for (let first = 0; first < own.length; first += microBatch) {
+        batches.push({ split, source, windows: own.slice(first, first + microBatch) });
+      }
+    }
+  }
+  return batches;
+}
+
+/** Sums of losses and counts of targets, one a batch of the plan and in its order, as one result. */
+export function concludeEvaluation(
+  plan: readonly EvaluationBatch[],
+  sums: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  data: TokenData,
+): Evaluation {
+  const mean = (chosen: (batch: EvaluationBatch) => boolean): number | null => {
+    let loss = 0;
+    let count = 0;
+    plan.forEach((batch, index) => {
+      if (!chosen(batch)) return;
+      loss += sums[index];
+      count += targets[index];
+    });
+    return count === 0 ? null : loss / count;
+  };
+  const validationLoss = mean((batch) => batch.split === 'validation');
+  const sources: Record<string, number> = {};
+  data.sources.forEach((source, index) => {
+    const loss = mean((batch) => batch.split === 'validation' && batch.source === index);
+    if (loss !== null) sources[source.name] = loss;
+  });
+  const validation = data.sources.reduce(
+    (sum, { validation: split }) => ({ tokens: sum.tokens + split.count, bytes: sum.bytes + split.bytes }),
+    { tokens: 0, bytes: 0 },
+  );
+  return {
+    trainLoss: mean((batch) => batch.split === 'train') ?? Number.NaN,
+    validationLoss,
+    bitsPerByte:
+      validationLoss === null || validation.bytes === 0
+        ? null
+        : (validationLoss / Math.LN2) * (validation.tokens / validation.bytes),
+    sources,
+  };
+}

@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  type Command,
+  decide,
+  type Event,
+  initialState,
+  type Plan,
+  type State,
+  waitingFor,
+} from './machine.js';
+
+const plan: Plan = {
+  steps: 3,
+  microBatches: 6,
+  evaluationBatches: 0,
+  evalEvery: 0,
+  checkpointEvery: 0,
+  minWorkers: 1,
+  maxWorkers: 8,
+  lostAfter: 1000,
+  maxTime: null,
+};
+
+/** Drives the machine and answers what a faithful shell would: steps, evaluations and checkpoints succeed at once. */
+class Driver {
+  state: State;
+  now = 0;
+  readonly log: Command[] = [];
+  readonly open = new Map<number, Extract<Command, { do: 'assign' }>>();
+  /** Micro-batches accepted in the job under way; each must be there once when it completes. */
+  accepted: number[] = [];
+
+  constructor(changes: Partial<Plan> = {}, step = 0) {
+    this.state = initialState({ ...plan, ...changes }, { step, evaluatedAt: step === 0 ? -1 : step }, 0);
+  }
+
+  send(event: Event): Command[] {
+    const { state, commands } = decide(this.state, event, this.now);
+    this.state = state;
+    this.log.push(...commands);
+    for (const command of commands) this.carryOut(command);
+    return [...commands];
+  }
+
+  /** Every open assignment of the given workers is answered, until nothing is left to answer. */
+  work(workers: readonly string[] = this.state.members.map((member) => member.id)): void {
+    for (let next = this.next(workers); next !== undefined; next = this.next(workers)) {
+      this.open.delete(next.assignment.id);
+      this.send({ kind: 'answered', worker: next.assignment.worker, assignment: next.assignment.id });
+    }
+  }
+
+  private next(workers: readonly string[]) {
+    return [...this.open.values()].find(({ assignment }) => workers.includes(assignment.worker));
+  }
+
+  private carryOut(command: Command): void {
+    switch (command.do) {
+      case 'assign':
+        this.open.set(command.assignment.id, command);
+        break;
+      case 'accept': {
+        const { first, count } = command.assignment.range;
+        for (let i = first; i < first + count; i++) this.accepted.push(i);
+        break;
+      }
+      case 'step':
+      case 'conclude': {
+        const total =
+          command.do === 'step' ? this.state.plan.microBatches : this.state.plan.evaluationBatches;
+        this.accepted.sort((a, b) => a - b);
+        assert.deepEqual(this.accepted, [...Array(total).keys()], 'every micro-batch counts exactly once');
+        this.accepted = [];
+        this.send(command.do === 'step' ? { kind: 'stepped' } : { kind: 'evaluated', improved: true });
+        break;
+      }
+      case 'save':
+        this.send({ kind: 'saved' });
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+const dos = (driver: Driver) =>
+  driver.log
+    .filter(({ do: what }) => what !== 'assign' && what !== 'accept' && what !== 'note')
+    .map(({ do: what }) => what);
+
+test('a run steps, saves its last step and finishes', () => {
+  const driver = new Driver();
+  driver.send({ kind: 'joined', worker: 'a', threads: 2 });
+  driver.work();
+  assert.deepEqual(dos(driver), ['step', 'step', 'step', 'save', 'finish']);
+  assert.equal(driver.state.step, 3);
+});
+
+test('evaluations and checkpoints come when they are due, the evaluation first, and at the end', () => {
+  const driver = new Driver({ steps: 4, evaluationBatches: 3, evalEvery: 2, checkpointEvery: 3 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.work();
+  // Step 0 is evaluated, but nothing was trained that could be saved.
+  assert.deepEqual(dos(driver), [
+    'conclude',
+    'step',
+    'step',
+    'conclude',
+    'save',
+    'step',
+    'save',
+    'step',
+    'conclude',
+    'save',
+    'finish',
+  ]);
+});
+
+test('work is shared by threads, as whole nodes of the tree', () => {
+  const driver = new Driver({ microBatches: 12 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.work(['a']);
+  const second = new Driver({ microBatches: 12, minWorkers: 2 });
+  second.send({ kind: 'joined', worker: 'a', threads: 1 });
+  const commands = second.send({ kind: 'joined', worker: 'b', threads: 3 });
+  const share = (worker: string) =>
+    commands.flatMap((command) =>
+      command.do === 'assign' && command.assignment.worker === worker ? [command.assignment.range] : [],
+    );
+  assert.deepEqual(share('a'), [
+    { first: 0, count: 2 },
+    { first: 2, count: 1 },
+  ]);
+  assert.deepEqual(share('b'), [
+    { first: 3, count: 1 },
+    { first: 4, count: 4 },
+    { first: 8, count: 4 },
+  ]);
+});
+
+test('a lost worker’s ranges go to the others and a late answer of its own is dropped', () => {
+  const driver = new Driver({ minWorkers: 2 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  const late = [...driver.open.values()].filter(({ assignment }) => assignment.worker === 'b');
+  driver.work(['a']);
+  driver.now = 1500;
+  driver.send({ kind: 'heard', worker: 'a' });
+  const commands = driver.send({ kind: 'tick' });
+  assert.ok(commands.some((command) => command.do === 'dismiss' && command.worker === 'b'));
+  for (const { assignment } of late) {
+    assert.deepEqual(driver.send({ kind: 'answered', worker: 'b', assignment: assignment.id }), []);
+  }
+  assert.match(waitingFor(driver.state) ?? '', /of 6 micro-batches of step 1 from a/);
+});
+
+test('with no worker left the run waits, says so, and goes on with the next that joins', () => {
+  const driver = new Driver();
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'left', worker: 'a', reason: 'gone' });
+  assert.equal(waitingFor(driver.state), 'a worker to go on with step 1');
+  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.work();
+  assert.equal(driver.state.phase.name, 'finished');
+});
+
+test('an interrupted run finishes its step, saves and ends without an evaluation', () => {
+  const driver = new Driver({ steps: 100, evaluationBatches: 2, evalEvery: 50 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  driver.work();
+  const last = driver.log.at(-1);
+  assert.deepEqual(last, { do: 'finish', reason: 'interrupted', interrupted: true });
+  assert.equal(driver.state.savedAt, driver.state.step);
+});
+
+test('stopping while nobody is there saves what was done', () => {
+  const driver = new Driver({ steps: 100 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  const first = [...driver.open.values()];
+  for (const { assignment } of first)
+    driver.send({ kind: 'answered', worker: 'a', assignment: assignment.id });
+  driver.send({ kind: 'left', worker: 'a', reason: 'gone' });
+  driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  assert.deepEqual(dos(driver), ['step', 'save', 'finish']);
+});
+
+test('a run ends itself when its time is over', () => {
+  const driver = new Driver({ steps: 100, maxTime: 5000 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.now = 5000;
+  driver.send({ kind: 'heard', worker: 'a' });
+  driver.send({ kind: 'tick' });
+  driver.work();
+  const last = driver.log.at(-1);
+  assert.ok(last?.do === 'finish' && !last.interrupted && /maxTime of 5 s/.test(last.reason));
+});
+
+test('a step that fails everywhere ends the run with the reason instead of going round for ever', () => {
+  const driver = new Driver();
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  for (let tries = 0; tries < 100 && driver.state.phase.name !== 'finished'; tries++) {
+    const [next] = driver.open.values();
+    driver.open.delete(next.assignment.id);
+    driver.send({ kind: 'failed', worker: 'a', assignment: next.assignment.id, reason: 'out of memory' });
+  }
+  const last = driver.log.at(-1);
+  assert.ok(last?.do === 'abort' && last.reason.includes('out of memory'));
+});
+
+test('more workers than the run takes are refused', () => {
+  const driver = new Driver({ maxWorkers: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  const [refusal] = driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  assert.ok(refusal.do === 'refuse' && refusal.reason.includes('maxWorkers'));
+});
+
+test('whatever happens, every micro-batch counts once, steps only grow, and one faithful worker ends the run', () => {
+  const name = fc.constantFrom('a', 'b', 'c');
+  const event = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('joined' as const),
+        worker: name,
+        threads: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('left' as const), worker: name, reason: fc.constant('x') }),
+    },
+    {
+      weight: 8,
+      arbitrary: fc.record({
+        kind: fc.constant('answered' as const),
+        worker: name,
+        assignment: fc.integer({ min: 0, max: 60 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('heard' as const), worker: name }) },
+    { weight: 1, arbitrary: fc.constant({ kind: 'tick' as const }) },
+  );
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(event, fc.integer({ min: 0, max: 700 })), { maxLength: 120 }),
+      fc.integer({ min: 1, max: 13 }),
+      (events, microBatches) => {
+        const driver = new Driver({
+          steps: 4,
+          microBatches,
+          evaluationBatches: 2,
+          evalEvery: 2,
+          checkpointEvery: 1,
+        });
+        let before = 0;
+        for (const [one, pause] of events) {
+          driver.now += pause;
+          driver.send(one);
+          assert.ok(driver.state.step >= before);
+          before = driver.state.step;
+          const present = new Set(driver.state.members.map((member) => member.id));
+          if (driver.state.phase.name === 'computing') {
+            const { job } = driver.state.phase;
+            const held = [...job.pending, ...job.assigned.map(({ range }) => range)];
+            assert.equal(
+              held.reduce((sum, range) => sum + range.count, job.done),
+              job.total,
+            );
+            for (const { worker } of job.assigned)
+              assert.ok(present.has(worker), 'no range is held by the absent');
+          }
+        }
+        for (const member of driver.state.members)
+          driver.send({ kind: 'left', worker: member.id, reason: 'x' });
+        driver.send({ kind: 'joined', worker: 'faithful', threads: 1 });
+        driver.work(['faithful']);
+        assert.equal(driver.state.phase.name, 'finished');
+        assert.equal(driver.state.step, 4);
+      },
+    ),
+  );
+});

@@ -1,0 +1,384 @@
+import { alignedRanges, type Range, splitRange } from '@manyhands/core/reduce';
+
+/**
+ * Every decision of a run, as one pure function: (state, event, now) → (state, commands). It has no clock, socket,
+ * file or random numbers; a shell turns the world into events and carries the commands out, and a simulator can
+ * do the same thousands of times a minute.
+ */
+
+/** What never changes during a run. Times are in milliseconds. */
+export interface Plan {
+  /** Steps in all. */
+  readonly steps: number;
+  /** Micro-batches in a step, and in an evaluation. */
+  readonly microBatches: number;
+  readonly evaluationBatches: number;
+  /** Every so many steps; 0 is never. The last step is always saved. */
+  readonly evalEvery: number;
+  readonly checkpointEvery: number;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  readonly lostAfter: number;
+  /** The run ends itself after this time. */
+  readonly maxTime: number | null;
+}
+
+export type JobKind = 'train' | 'evaluate';
+
+export interface Assignment {
+  readonly id: number;
+  readonly worker: string;
+  readonly range: Range;
+}
+
+/** The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned and done. */
+export interface Job {
+  readonly kind: JobKind;
+  readonly step: number;
+  readonly total: number;
+  readonly pending: readonly Range[];
+  readonly assigned: readonly Assignment[];
+  /** Micro-batches whose answers were accepted. */
+  readonly done: number;
+  readonly failures: number;
+}
+
+export type Phase =
+  /** Deciding what comes next, or waiting until enough workers are there for it. */
+  | { readonly name: 'gathering' }
+  | { readonly name: 'computing'; readonly job: Job }
+  /** The shell reduces and steps, concludes an evaluation, or saves; its event moves the run on. */
+  | { readonly name: 'stepping' | 'concluding' | 'saving' }
+  | { readonly name: 'finished' };
+
+export interface Member {
+  readonly id: string;
+  readonly threads: number;
+  readonly lastHeard: number;
+}
+
+export interface State {
+  readonly plan: Plan;
+  readonly phase: Phase;
+  /** Steps done; the version of the weights. */
+  readonly step: number;
+  readonly evaluatedAt: number;
+  readonly savedAt: number;
+  /** The last evaluation was the best so far and is not saved yet. */
+  readonly improved: boolean;
+  readonly members: readonly Member[];
+  readonly nextAssignment: number;
+  readonly startedAt: number;
+  readonly stop: { readonly reason: string; readonly interrupted: boolean } | null;
+}
+
+export type Event =
+  | { readonly kind: 'joined'; readonly worker: string; readonly threads: number }
+  | { readonly kind: 'left'; readonly worker: string; readonly reason: string }
+  | { readonly kind: 'heard'; readonly worker: string }
+  | { readonly kind: 'answered'; readonly worker: string; readonly assignment: number }
+  | { readonly kind: 'failed'; readonly worker: string; readonly assignment: number; readonly reason: string }
+  | { readonly kind: 'stepped' }
+  | { readonly kind: 'evaluated'; readonly improved: boolean }
+  | { readonly kind: 'saved' }
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'stop'; readonly reason: string; readonly interrupted: boolean };
+
+export type Command =
+  | { readonly do: 'assign'; readonly kind: JobKind; readonly step: number; readonly assignment: Assignment }
+  /** The answer counts: add it to the sum. An answer without this command is dropped. */
+  | { readonly do: 'accept'; readonly assignment: Assignment }
+  | { readonly do: 'step' | 'conclude' | 'save' }
+  | { readonly do: 'refuse' | 'dismiss'; readonly worker: string; readonly reason: string }
+  | { readonly do: 'note'; readonly event: string; readonly worker?: string; readonly reason: string }
+  | { readonly do: 'finish'; readonly reason: string; readonly interrupted: boolean }
+  | { readonly do: 'abort'; readonly reason: string };
+
+export interface Decision {
+  readonly state: State;
+  readonly commands: readonly Command[];
+}
+
+/** An assignment that fails on this many tries in one job is not the workers' fault. */
+const MAXIMUM_FAILURES = 8;
+
+/** A run that has done and saved `step` steps, none or as many as its checkpoint says; −1: never evaluated. */
+export function initialState(
+  plan: Plan,
+  { step, evaluatedAt }: { step: number; evaluatedAt: number },
+  now: number,
+): State {
+  return {
+    plan,
+    phase: { name: 'gathering' },
+    step,
+    evaluatedAt,
+    savedAt: step,
+    improved: false,
+    members: [],
+    nextAssignment: 1,
+    startedAt: now,
+    stop: null,
+  };
+}
+
+export function decide(state: State, event: Event, now: number): Decision {
+  if (state.phase.name === 'finished') return { state, commands: [] };
+  switch (event.kind) {
+    case 'joined':
+      return join(state, event, now);
+    case 'left':
+      return remove(state, event.worker, [
+        { do: 'note', event: 'left', worker: event.worker, reason: event.reason },
+      ]);
+    case 'heard':
+      return { state: heard(state, event.worker, now), commands: [] };
+    case 'answered':
+      return answered(heard(state, event.worker, now), event);
+    case 'failed':
+      return failed(heard(state, event.worker, now), event);
+    case 'stepped':
+      return advance({ ...state, step: state.step + 1, improved: false, phase: { name: 'gathering' } });
+    case 'evaluated':
+      return advance({
+        ...state,
+        evaluatedAt: state.step,
+        improved: event.improved,
+        phase: { name: 'gathering' },
+      });
+    case 'saved':
+      return advance({ ...state, savedAt: state.step, improved: false, phase: { name: 'gathering' } });
+    case 'tick':
+      return tick(state, now);
+    case 'stop':
+      return stop(state, { reason: event.reason, interrupted: event.interrupted });
+    default:
+      event satisfies never;
+      return { state, commands: [] };
+  }
+}
+
+/** What comes next, from the numbers alone: evaluate, save, finish, or compute another step. */
+function advance(state: State): Decision {
+  if (state.phase.name !== 'gathering') return { state, commands: [] };
+  const { plan, step } = state;
+  const ending = state.stop !== null || step >= plan.steps;
+  const due = (every: number) => every > 0 && step % every === 0;
+  const evaluationDue =
+    plan.evaluationBatches > 0 &&
+    state.evaluatedAt !== step &&
+    (due(plan.evalEvery) || (ending && plan.evalEvery > 0)) &&
+    !state.stop?.interrupted;
+  if (evaluationDue) return begin(state, 'evaluate', plan.evaluationBatches);
+  if (state.savedAt !== step && (ending || state.improved || due(plan.checkpointEvery))) {
+    return { state: { ...state, phase: { name: 'saving' } }, commands: [{ do: 'save' }] };
+  }
+  if (ending) {
+    const { reason, interrupted } = state.stop ?? {
+      reason: `all ${plan.steps} steps are done`,
+      interrupted: false,
+    };
+    return {
+      state: { ...state, phase: { name: 'finished' } },
+      commands: [{ do: 'finish', reason, interrupted }],
+    };
+  }
+  return begin(state, 'train', plan.microBatches);
+}
+
+/** Starts a job where enough workers are there: each gets a share by its threads, cut into nodes of the tree. */
+function begin(state: State, kind: JobKind, total: number): Decision {
+  const { members } = state;
+  if (members.length < Math.max(1, state.plan.minWorkers)) return { state, commands: [] };
+  const threads = members.reduce((sum, member) => sum + member.threads, 0);
+  const commands: Command[] = [];
+  const assigned: Assignment[] = [];
+  let id = state.nextAssignment;
+  let before = 0;
+  let first = 0;
+  for (const member of members) {
+    before += member.threads;
+    const end = Math.round((total * before) / threads);
+    for (const range of alignedRanges(first, end - first, total)) {
+      const assignment = { id: id++, worker: member.id, range };
+      assigned.push(assignment);
+      commands.push({ do: 'assign', kind, step: state.step, assignment });
+    }
+    first = end;
+  }
+  const job: Job = { kind, step: state.step, total, pending: [], assigned, done: 0, failures: 0 };
+  return { state: { ...state, phase: { name: 'computing', job }, nextAssignment: id }, commands };
+}
+
+/** Gives pending ranges to whoever has least to do; a range is split where several would otherwise stand idle. */
+function distribute(state: State, job: Job): Decision {
+  const { members } = state;
+  if (members.length === 0 || job.pending.length === 0) {
+    return { state: { ...state, phase: { name: 'computing', job } }, commands: [] };
+  }
+  const load = new Map(members.map((member) => [member.id, 0]));
+  for (const { worker, range } of job.assigned) load.set(worker, (load.get(worker) ?? 0) + range.count);
+  const pieces = job.pending.flatMap((range) => splitRange(range, job.total, members.length));
+  const commands: Command[] = [];
+  const assigned = [...job.assigned];
+  let id = state.nextAssignment;
+  for (const range of pieces) {
+    const cost = (member: Member) => ((load.get(member.id) ?? 0) + range.count) / member.threads;
+    const member = members.reduce((best, other) => (cost(other) < cost(best) ? other : best));
+    load.set(member.id, (load.get(member.id) ?? 0) + range.count);
+    const assignment = { id: id++, worker: member.id, range };
+    assigned.push(assignment);
+    commands.push({ do: 'assign', kind: job.kind, step: job.step, assignment });
+  }
+  const next: Job = { ...job, pending: [], assigned };
+  return { state: { ...state, phase: { name: 'computing', job: next }, nextAssignment: id }, commands };
+}
+
+function join(state: State, event: { worker: string; threads: number }, now: number): Decision {
+  if (state.members.some((member) => member.id === event.worker)) return { state, commands: [] };
+  if (state.members.length >= state.plan.maxWorkers) {
+    const reason = `the run takes at most ${state.plan.maxWorkers} workers (cluster.maxWorkers)`;
+    return { state, commands: [{ do: 'refuse', worker: event.worker, reason }] };
+  }
+  const member: Member = { id: event.worker, threads: Math.max(1, event.threads), lastHeard: now };
+  const joined = { ...state, members: [...state.members, member] };
+  const note: Command = {
+    do: 'note',
+    event: 'joined',
+    worker: event.worker,
+    reason: `${member.threads} ${member.threads === 1 ? 'thread' : 'threads'}`,
+  };
+  const next = joined.phase.name === 'computing' ? distribute(joined, joined.phase.job) : advance(joined);
+  return { state: next.state, commands: [note, ...next.commands] };
+}
+
+/** Takes a worker out; its unanswered ranges go to the others at once. */
+function remove(state: State, worker: string, commands: readonly Command[]): Decision {
+  if (!state.members.some((member) => member.id === worker)) return { state, commands: [] };
+  const members = state.members.filter((member) => member.id !== worker);
+  const without = { ...state, members };
+  if (state.phase.name !== 'computing') return { state: without, commands };
+  const { job } = state.phase;
+  const orphans = job.assigned.filter((assignment) => assignment.worker === worker);
+  if (orphans.length === 0) return { state: without, commands };
+  const next = distribute(without, {
+    ...job,
+    pending: [...job.pending, ...orphans.map((assignment) => assignment.range)],
+    assigned: job.assigned.filter((assignment) => assignment.worker !== worker),
+  });
+  const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
+  const reason = `${count} micro-batches of step ${job.step + 1} go to others`;
+  return {
+    state: next.state,
+    commands: [...commands, { do: 'note', event: 'reassigned', worker, reason }, ...next.commands],
+  };
+}
+
+function heard(state: State, worker: string, now: number): State {
+  const members = state.members.map((member) =>
+    member.id === worker ? { ...member, lastHeard: now } : member,
+  );
+  return { ...state, members };
+}
+
+function answered(state: State, event: { worker: string; assignment: number }): Decision {
+  const found = findAssignment(state, event);
+  if (found === null) return { state, commands: [] };
+  const { job, assignment } = found;
+  const accept: Command = { do: 'accept', assignment };
+  const done = job.done + assignment.range.count;
+  const assigned = job.assigned.filter((other) => other !== assignment);
+  if (done < job.total) {
+    return {
+      state: { ...state, phase: { name: 'computing', job: { ...job, done, assigned } } },
+      commands: [accept],
+    };
+  }
+  const train = job.kind === 'train';
+  return {
+    state: { ...state, phase: { name: train ? 'stepping' : 'concluding' } },
+    commands: [accept, { do: train ? 'step' : 'conclude' }],
+  };
+}
+
+function failed(state: State, event: { worker: string; assignment: number; reason: string }): Decision {
+  const found = findAssignment(state, event);
+  if (found === null) return { state, commands: [] };
+  const { job, assignment } = found;
+  const failures = job.failures + 1;
+  if (failures >= MAXIMUM_FAILURES) {
+    const reason = `step ${job.step + 1} failed ${failures} times, the last time on ${event.worker}: ${event.reason}`;
+    return { state: { ...state, phase: { name: 'finished' } }, commands: [{ do: 'abort', reason }] };
+  }
+  const next = distribute(state, {
+    ...job,
+    failures,
+    pending: [...job.pending, assignment.range],
+    assigned: job.assigned.filter((other) => other !== assignment),
+  });
+  const note: Command = { do: 'note', event: 'failed', worker: event.worker, reason: event.reason };
+  return { state: next.state, commands: [note, ...next.commands] };
+}
+
+function findAssignment(state: State, event: { worker: string; assignment: number }) {
+  if (state.phase.name !== 'computing') return null;
+  const { job } = state.phase;
+  const assignment = job.assigned.find(
+    (other) => other.id === event.assignment && other.worker === event.worker,
+  );
+  return assignment === undefined ? null : { job, assignment };
+}
+
+/** Dismisses the silent, and ends the run when its time is up. */
+function tick(state: State, now: number): Decision {
+  let next = state;
+  const commands: Command[] = [];
+  for (const { id, lastHeard } of state.members) {
+    if (now - lastHeard <= state.plan.lostAfter) continue;
+    const reason = `nothing heard for ${((now - lastHeard) / 1000).toFixed(1)} s`;
+    const decision = remove(next, id, [
+      { do: 'dismiss', worker: id, reason },
+      { do: 'note', event: 'lost', worker: id, reason },
+    ]);
+    next = decision.state;
+    commands.push(...decision.commands);
+  }
+  const { maxTime } = state.plan;
+  if (maxTime !== null && now - state.startedAt >= maxTime && next.stop === null) {
+    const decision = stop(next, { reason: `run.maxTime of ${maxTime / 1000} s is over`, interrupted: false });
+    return { state: decision.state, commands: [...commands, ...decision.commands] };
+  }
+  return { state: next, commands };
+}
+
+/** Ends after what is under way; where nobody is there to finish it, at once. */
+function stop(state: State, request: { reason: string; interrupted: boolean }): Decision {
+  const stopping = { ...state, stop: state.stop ?? request };
+  if (stopping.phase.name === 'gathering') {
+    // Without workers the last evaluation cannot be made: better saved than waiting.
+    const hopeless = stopping.members.length === 0 ? { ...stopping, evaluatedAt: stopping.step } : stopping;
+    return advance(hopeless);
+  }
+  if (stopping.phase.name === 'computing' && stopping.members.length === 0) {
+    return advance({ ...stopping, evaluatedAt: stopping.step, phase: { name: 'gathering' } });
+  }
+  return { state: stopping, commands: [] };
+}
+
+/** What the run waits for, in words for people; null where it is computing. */
+export function waitingFor(state: State): string | null {
+  const { phase, plan, members } = state;
+  const needed = Math.max(1, plan.minWorkers);
+  if (phase.name === 'gathering' && members.length < needed) {
+    return needed === 1 ? 'a worker to join' : `${needed - members.length} more of ${needed} workers to join`;
+  }
+  if (phase.name === 'computing' && members.length === 0)
+    return `a worker to go on with step ${phase.job.step + 1}`;
+  if (phase.name === 'computing') {
+    const slow = new Set(phase.job.assigned.map((assignment) => assignment.worker));
+    return `${phase.job.total - phase.job.done} of ${phase.job.total} micro-batches of step ${phase.job.step + 1} from ${[...slow].join(', ')}`;
+  }
+  return phase.name === 'finished' || phase.name === 'gathering'
+    ? null
+    : `${phase.name} at step ${state.step}`;
+}

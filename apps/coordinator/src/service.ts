@@ -1,0 +1,247 @@
+import {
+  type Assignment,
+  type CoordinatorMessage,
+  createServer,
+  isInvited,
+  type Losses__Output,
+  type Metadata,
+  PROTOCOL_VERSION,
+  type Server,
+  status,
+  TensorAssembler,
+  Training,
+  type TrainingHandlers,
+  type WorkerMessage__Output,
+} from '@manyhands/proto';
+import type { WeightsFeed } from './weights-feed.js';
+
+/** A worker as the coordinator sees it. */
+export interface WorkerSession {
+  readonly id: string;
+  readonly threads: number;
+  /** The backend and device in the worker's own words. */
+  readonly device: string;
+  readonly hasData: boolean;
+  assign(assignment: Assignment): void;
+  /** Says why and hangs up. */
+  finish(reason: string): void;
+  refuse(reason: string): void;
+  drop(reason: string): void;
+}
+
+/** What the service tells the run. A session's id is in every call after `ready` and before `gone`. */
+export interface ServiceListener {
+  ready(session: WorkerSession): void;
+  heard(worker: string): void;
+  /** `sum` is valid during the call only. */
+  summed(worker: string, assignment: number, sum: Float32Array, losses: Losses__Output): void;
+  evaluated(worker: string, assignment: number, losses: Losses__Output): void;
+  failed(worker: string, assignment: number, reason: string): void;
+  gone(worker: string, reason: string): void;
+  received(bytes: number): void;
+}
+
+/** What every worker is told when it joins; `modelHash` must come back. */
+export interface Invitation {
+  readonly run: string;
+  readonly model: string;
+  readonly modelHash: string;
+  readonly seed: number;
+  readonly reproducible: boolean;
+  readonly heartbeatSeconds: number;
+  readonly dataHash: string;
+  /** Elements in the flat array of gradients. */
+  readonly size: number;
+}
+
+const MAXIMUM_TEXT = 200;
+const MAXIMUM_THREADS = 4096;
+
+/** The three calls of proto/manyhands/v1/training.proto, turned into sessions and events. */
+export function createService(
+  token: string,
+  invitation: Invitation,
+  feed: WeightsFeed,
+  listener: ServiceListener,
+): Server {
+  const members = new Set<string>();
+  const uploading = new Set<string>();
+  let joined = 0;
+
+  const memberOf = (metadata: Metadata): string | null => {
+    const worker = String(metadata.get('worker')[0] ?? '');
+    return isInvited(metadata, token) && members.has(worker) ? worker : null;
+  };
+
+  const handlers: TrainingHandlers = {
+    Work(call) {
+      if (!isInvited(call.metadata, token)) {
+        call.emit('error', {
+          code: status.UNAUTHENTICATED,
+          details: 'the token does not belong to this run',
+        });
+        return;
+      }
+      let id: string | null = null;
+      let hello: WorkerMessage__Output['hello'] = null;
+      let ready = false;
+      let over = false;
+
+      const write = (message: CoordinatorMessage) => {
+        if (!over) call.write(message);
+      };
+      const close = (reason: string) => {
+        if (over) return;
+        over = true;
+        call.end();
+        if (id !== null) members.delete(id);
+        if (ready && id !== null) listener.gone(id, reason);
+      };
+      const refuse = (reason: string) => {
+        write({ refusal: { reason } });
+        close(reason);
+      };
+
+      const receive = (message: WorkerMessage__Output) => {
+        if (over) return;
+        if (message.hello && hello === null) {
+          hello = message.hello;
+          if (hello.protocol !== PROTOCOL_VERSION) {
+            return refuse(
+              `the worker speaks protocol ${hello.protocol} (version ${clean(hello.software)}) and the coordinator ${PROTOCOL_VERSION}: install the same version of manyhands on both`,
+            );
+          }
+          if (hello.threads < 1 || hello.threads > MAXIMUM_THREADS) {
+            return refuse(`a worker has 1 to ${MAXIMUM_THREADS} threads, not ${hello.threads}`);
+          }
+          joined += 1;
+          id = `${clean(hello.name) || 'worker'}-${joined}`;
+          members.add(id);
+          return write({
+            welcome: {
+              worker: id,
+              run: invitation.run,
+              model: invitation.model,
+              modelHash: invitation.modelHash,
+              seed: invitation.seed,
+              reproducible: invitation.reproducible,
+              heartbeatSeconds: invitation.heartbeatSeconds,
+              dataHash: invitation.dataHash,
+            },
+          });
+        }
+        if (id === null || hello === null) return refuse('a worker says hello first');
+        if (message.ready && !ready) {
+          if (message.ready.modelHash !== invitation.modelHash) {
+            return refuse(
+              'the worker built another model than the coordinator: install the same version on both',
+            );
+          }
+          ready = true;
+          listener.ready({
+            id,
+            threads: hello.threads,
+            device: clean(`${message.ready.backend} (${message.ready.mode}, ${message.ready.device})`),
+            hasData: message.ready.hasData,
+            assign: (assignment) => write({ assignment }),
+            finish: (reason) => {
+              write({ finish: { reason } });
+              ready = false;
+              close(reason);
+            },
+            refuse: (reason) => {
+              ready = false;
+              refuse(reason);
+            },
+            drop: close,
+          });
+          return;
+        }
+        if (!ready) return refuse('a worker says ready before anything else');
+        switch (message.message) {
+          case 'heartbeat':
+            return listener.heard(id);
+          case 'evaluated':
+            if (message.evaluated?.losses) {
+              listener.evaluated(id, message.evaluated.assignment, message.evaluated.losses);
+            }
+            return;
+          case 'failed':
+            if (message.failed) listener.failed(id, message.failed.assignment, clean(message.failed.reason));
+            return;
+          case 'goodbye':
+            return close(clean(message.goodbye?.reason ?? '') || 'said goodbye');
+          default:
+            return refuse('the worker sent a message out of turn');
+        }
+      };
+      call.on('data', receive);
+      call.on('end', () => close('hung up'));
+      call.on('error', (error) => close(error.message));
+      call.on('cancelled', () => close('connection lost'));
+    },
+
+    Weights(call) {
+      if (memberOf(call.metadata) === null) {
+        call.emit('error', {
+          code: status.UNAUTHENTICATED,
+          details: 'only a worker of this run may read its weights',
+        });
+        return;
+      }
+      call.on('error', () => {});
+      void feed.subscribe(call);
+    },
+
+    Gradients(call, callback) {
+      const worker = memberOf(call.metadata);
+      if (worker === null || uploading.has(worker)) {
+        callback({
+          code: status.UNAUTHENTICATED,
+          details: 'only a worker of this run may send gradients, on one call',
+        });
+        return;
+      }
+      uploading.add(worker);
+      const sum = new Float32Array(invitation.size);
+      const assembler = new TensorAssembler(sum);
+      let assignment = 0;
+      let over = false;
+      const close = (error: { code: status; details: string } | null) => {
+        if (over) return;
+        over = true;
+        uploading.delete(worker);
+        callback(error, {});
+      };
+      call.on('data', (part) => {
+        if (over || !part.chunk) return;
+        listener.received(part.chunk.data.length);
+        listener.heard(worker);
+        try {
+          if (part.chunk.offset === 0) assignment = part.assignment;
+          if (part.assignment !== assignment) throw new Error('pieces of two assignments are mixed');
+          if (!assembler.add(part.chunk)) return;
+        } catch (error) {
+          return close({
+            code: status.INVALID_ARGUMENT,
+            details: error instanceof Error ? error.message : 'unreadable',
+          });
+        }
+        if (part.totals?.losses) listener.summed(worker, assignment, sum, part.totals.losses);
+        else listener.failed(worker, assignment, 'the sum came without its totals');
+      });
+      call.on('end', () => close(null));
+      call.on('error', () => close({ code: status.UNKNOWN, details: 'the call broke' }));
+      call.on('cancelled', () => close({ code: status.CANCELLED, details: 'cancelled' }));
+    },
+  };
+
+  const server = createServer();
+  server.addService(Training.service, handlers);
+  return server;
+}
+
+/** Text from a peer, short and without control characters, safe for a terminal and a log. */
+function clean(text: string): string {
+  return text.replace(/\p{C}/gu, ' ').trim().slice(0, MAXIMUM_TEXT);
+}

@@ -1,0 +1,70 @@
+import { workerData } from 'node:worker_threads';
+import { type BackendName, createKernels } from '@manyhands/core/kernels';
+import { createModel } from '@manyhands/core/model';
+import { TreeSum } from '@manyhands/core/reduce';
+import { Learner } from '@manyhands/core/train';
+import type { Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
+
+/** What runs inside a pool thread: one backend, one copy of the model on it. No network lives here. */
+
+const setup: ThreadSetup = Array.isArray(workerData) ? workerData[1] : workerData;
+const model = createModel(setup.model);
+const gradient = new Float32Array(model.size);
+
+let engine: Promise<{ learner: Learner; answer: ThreadAnswer & { kind: 'warm' } }> | null = null;
+let loaded = -1;
+
+async function start(backend: 'auto' | BackendName) {
+  const { kernels, reason } = await createKernels(backend, { reproducible: setup.reproducible });
+  return {
+    learner: Learner.create(kernels, model),
+    answer: { kind: 'warm' as const, info: kernels.info, reason },
+  };
+}
+
+async function learnerWith(backend: BackendName, version: number): Promise<Learner> {
+  engine ??= start(backend);
+  const { learner } = await engine;
+  if (version !== loaded) {
+    learner.setWeights(setup.weights[version % 2]);
+    loaded = version;
+  }
+  return learner;
+}
+
+export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
+  switch (task.kind) {
+    case 'warm':
+      engine ??= start(task.backend);
+      return (await engine).answer;
+    case 'sum': {
+      const learner = await learnerWith(task.backend, task.version);
+      const losses: Losses = { sums: [], targets: [] };
+      const count = task.microBatches.length;
+      // A node's subtree over its own numbers has the shape that it has within the batch's tree.
+      const tree = count > 1 ? new TreeSum(count, model.size) : null;
+      for (const [index, microBatch] of task.microBatches.entries()) {
+        const into = tree === null ? task.output : gradient;
+        const result = await learner.gradients(microBatch, { seed: task.seed, step: task.version }, into);
+        losses.sums.push(result.lossSum);
+        losses.targets.push(result.targets);
+        tree?.add({ first: index, count: 1 }, gradient);
+      }
+      if (tree !== null) task.output.set(tree.result());
+      return { kind: 'losses', losses };
+    }
+    case 'losses': {
+      const learner = await learnerWith(task.backend, task.version);
+      const losses: Losses = { sums: [], targets: [] };
+      for (const microBatch of task.microBatches) {
+        const each = await learner.losses(microBatch);
+        losses.sums.push(each.reduce((sum, loss) => sum + loss, 0));
+        losses.targets.push(microBatch.targets.reduce((count, target) => count + (target >= 0 ? 1 : 0), 0));
+      }
+      return { kind: 'losses', losses };
+    }
+    default:
+      task satisfies never;
+      throw new Error('unknown task');
+  }
+}

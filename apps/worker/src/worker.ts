@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { UserError } from '@manyhands/core/config';
+import type { BackendName } from '@manyhands/core/kernels';
+import { parseJoinUrl } from '@manyhands/proto';
+import { openSession, type SessionEnd } from './session.js';
+import { LocalShards } from './shards.js';
+
+export interface WorkerOptions {
+  /** `manyhands://HOST:PORT?token=…` */
+  readonly join: string;
+  readonly threads: number;
+  readonly backend: 'auto' | BackendName;
+  readonly name: string;
+  /** Of this software, for people who read the coordinator's log. */
+  readonly version?: string;
+  /** Folders of token shards, separated as in PATH. */
+  readonly shards?: string;
+  report(event: { kind: 'status' | 'warning'; text: string }): void;
+}
+
+/** Seconds between two tries, and how long to go on trying: before it ever joined, and after. */
+const FIRST_DELAY = 0.2;
+const LONGEST_DELAY = 5;
+const PATIENCE_BEFORE = 20;
+const PATIENCE_AFTER = 120;
+
+/**
+ * Joins a run and works until it is over. `done` resolves when the coordinator says that the run is done or after
+ * `leave`; it rejects with one sentence where joining is hopeless.
+ * @throws UserError where the join URL cannot be read
+ */
+export function startWorker(options: WorkerOptions): { done: Promise<void>; leave(): void } {
+  const join = readJoin(options.join);
+  const address = `${join.host}:${join.port}`;
+  const warn = (text: string) => options.report({ kind: 'warning', text });
+  const status = (text: string) => options.report({ kind: 'status', text });
+  const shards = new LocalShards(options.shards ?? '', warn);
+  const leaving = new AbortController();
+  let leave = () => {};
+
+  const session = async (): Promise<SessionEnd> => {
+    const { threads, backend, name, version = 'unknown' } = options;
+    const opened = openSession({ join, threads, backend, name, version, shards, status, warn });
+    leave = opened.leave;
+    return opened.done;
+  };
+
+  const work = async (): Promise<void> => {
+    let ever = false;
+    let lastContact = performance.now();
+    let wait = FIRST_DELAY;
+    status(`connecting to ${address}`);
+    while (!leaving.signal.aborted) {
+      const end = await session();
+      switch (end.kind) {
+        case 'finished':
+          return status(`the run is over: ${end.reason}`);
+        case 'left':
+          return status('left the run');
+        case 'refused':
+          throw new UserError(`The coordinator at ${address} refused this worker: ${end.reason}.`);
+        case 'lost': {
+          if (end.joined) {
+            ever = true;
+            lastContact = performance.now();
+            wait = FIRST_DELAY;
+          }
+          const silent = (performance.now() - lastContact) / 1000;
+          if (silent > (ever ? PATIENCE_AFTER : PATIENCE_BEFORE)) {
+            throw new Error(
+              `The coordinator at ${address} is ${end.reason}; gave up after ${silent.toFixed(0)} s.`,
+            );
+          }
+          warn(`coordinator at ${address}: ${end.reason}; trying again in ${wait.toFixed(1)} s`);
+          // Jitter keeps a cluster of workers from knocking at one moment.
+          await delay(wait * (0.5 + Math.random()) * 1000, undefined, { signal: leaving.signal }).catch(
+            () => {},
+          );
+          wait = Math.min(LONGEST_DELAY, wait * 2);
+          break;
+        }
+        default:
+          end satisfies never;
+      }
+    }
+  };
+
+  return {
+    done: work(),
+    leave() {
+      leaving.abort();
+      leave();
+    },
+  };
+}
+
+function readJoin(text: string) {
+  try {
+    return parseJoinUrl(text);
+  } catch (error) {
+    throw new UserError(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,18 @@
+export { type Client, type Metadata, type Server, type sendUnaryData, status } from '@grpc/grpc-js';
+export { connect, createServer, explainStatus, isInvited, listen } from './connection.js';
+export type { Assignment, Assignment__Output } from './generated/manyhands/v1/Assignment.js';
+export type {
+  CoordinatorMessage,
+  CoordinatorMessage__Output,
+} from './generated/manyhands/v1/CoordinatorMessage.js';
+export type { Losses, Losses__Output } from './generated/manyhands/v1/Losses.js';
+export type { MicroBatch, MicroBatch__Output } from './generated/manyhands/v1/MicroBatch.js';
+export type { PartialSum, PartialSum__Output } from './generated/manyhands/v1/PartialSum.js';
+export type { TensorChunk, TensorChunk__Output } from './generated/manyhands/v1/TensorChunk.js';
+export type { TrainingClient, TrainingHandlers } from './generated/manyhands/v1/Training.js';
+export type { Welcome__Output } from './generated/manyhands/v1/Welcome.js';
+export type { WorkerMessage, WorkerMessage__Output } from './generated/manyhands/v1/WorkerMessage.js';
+export { formatJoinUrl, type JoinUrl, parseJoinUrl } from './join-url.js';
+export { send } from './streams.js';
+export { CHUNK_BYTES, type Chunk, chunksOf, TensorAssembler, TensorError } from './tensor-chunks.js';
+export { MAXIMUM_MESSAGE_BYTES, PROTOCOL_VERSION, Training } from './wire.js';

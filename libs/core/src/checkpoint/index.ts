@@ -1,1 +1,35 @@
-export * from './safetensors.js';
+export {
+  bestStep,
+  type Checkpoint,
+  type CheckpointContent,
+  checkpointSteps,
+  type DamagedCheckpoint,
+  describeDamage,
+  type LoadedCheckpoint,
+  loadCheckpoint,
+  markBest,
+  newestCheckpoint,
+  saveCheckpoint,
+  verifyCheckpoint,
+} from './checkpoint.js';
+export { type Journal, openJournal, readJournal } from './journal.js';
+export { type LoadedModel, loadModel, weightsSha256 } from './model-directory.js';
+export {
+  holdsRun,
+  openRunDirectory,
+  type RunDirectory,
+  readRunConfig,
+  resolveModelDirectory,
+} from './run-directory.js';
+export {
+  type NamedTensor,
+  openSafetensors,
+  readSafetensors,
+  type Safetensors,
+  type SafetensorsFile,
+  safetensorsParts,
+  type TensorInfo,
+  writeSafetensors,
+} from './safetensors.js';
+export type { TrainingState } from './state.js';
+export { disk, type Storage, type StorageFile } from './storage.js';

@@ -1,0 +1,152 @@
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { configToYaml, parseConfig, type RunConfig, readYaml, UserError } from '../config/index.js';
+import {
+  bestStep,
+  type Checkpoint,
+  checkpointSteps,
+  type DamagedCheckpoint,
+  describeDamage,
+  markBest,
+  newestCheckpoint,
+  verifyCheckpoint,
+} from './checkpoint.js';
+import { type Journal, openJournal } from './journal.js';
+import { lockDirectory } from './lock.js';
+import { isModelDirectory } from './model-directory.js';
+import { disk, replaceFile, type Storage, systemCause, writing } from './storage.js';
+
+/** A run directory that this process owns until `close`. */
+export interface RunDirectory {
+  readonly path: string;
+  /** Where to go on from; null in a new run, and in one that was interrupted before its first checkpoint. */
+  readonly checkpoint: Checkpoint | null;
+  /** Newer checkpoints that cannot be trusted. */
+  readonly damaged: readonly DamagedCheckpoint[];
+  readonly metrics: Journal;
+  readonly events: Journal;
+  writeConfig(config: RunConfig): Promise<void>;
+  writeTokenizer(json: string): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Opens the directory of a new run, or of one to go on with. On resuming, metrics beyond the checkpoint are cut;
+ * events stay, since they happened.
+ *
+ * @throws UserError where the directory holds a run and `resume` is false, holds none and `resume` is true, is used
+ *   by another coordinator, cannot be made, or has only damaged checkpoints
+ */
+export async function openRunDirectory(
+  path: string,
+  options: { readonly resume: boolean; readonly storage?: Storage },
+): Promise<RunDirectory> {
+  const storage = options.storage ?? disk;
+  if (existsSync(path) && !statSync(path).isDirectory()) {
+    throw new UserError(`--out ${path} is a file, but must be a folder.`);
+  }
+  if (options.resume && !holdsRun(path)) {
+    throw new UserError(`${path} holds no run to resume: leave --resume out to start one there.`);
+  }
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new UserError(`--out ${path} cannot be made, since ${systemCause(error) ?? String(error)}.`);
+  }
+  const lock = lockDirectory(path);
+  const closers: (() => void)[] = [() => lock.release()];
+  const close = () => {
+    for (const closer of closers.splice(0).reverse()) closer();
+  };
+  try {
+    if (!options.resume && holdsRun(path)) {
+      throw new UserError(
+        `${path} holds a run already: add --resume to go on with it, or choose another --out.`,
+      );
+    }
+    const { checkpoint, damaged } = newestCheckpoint(path);
+    if (!checkpoint && damaged.length > 0) {
+      throw new UserError(`${path} has no whole checkpoint: ${damaged.map(describeDamage).join(' ')}`);
+    }
+    if (checkpoint) await repairBest(path, checkpoint, storage);
+    const until = { step: checkpoint?.step ?? 0, bytes: checkpoint ? checkpoint.state.metricsBytes : 0 };
+    const metrics = openJournal(join(path, 'metrics.jsonl'), until);
+    closers.push(() => metrics.close());
+    const events = openJournal(join(path, 'events.jsonl'));
+    closers.push(() => events.close());
+    const write = (name: string, text: string) =>
+      writing(join(path, name), 'make room and start again', () =>
+        replaceFile(storage, join(path, name), text),
+      );
+    return {
+      path,
+      checkpoint,
+      damaged,
+      metrics,
+      events,
+      writeConfig: (config) => write('config.yaml', configToYaml(config)),
+      writeTokenizer: (json) => write('tokenizer.json', json),
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** The config that a run was started with. */
+export function readRunConfig(runDirectory: string): RunConfig {
+  return parseConfig(readYaml(join(runDirectory, 'config.yaml')));
+}
+
+/** Whether a directory is, or was meant to be, a run's. */
+export function holdsRun(path: string): boolean {
+  return existsSync(join(path, 'config.yaml')) || existsSync(join(path, 'checkpoints'));
+}
+
+/**
+ * The model directory that a person means by `--model`: a model directory or checkpoint itself, or of a run its
+ * newest whole checkpoint, with `best` the one of the lowest validation loss.
+ *
+ * @throws UserError where there is none, or the checkpoint that was asked for is damaged
+ */
+export function resolveModelDirectory(
+  path: string,
+  options: { readonly best?: boolean; readonly warn?: (sentence: string) => void } = {},
+): string {
+  if (!existsSync(path))
+    throw new UserError(`${path} does not exist: give a model directory or a run directory.`);
+  if (isModelDirectory(path)) {
+    if (existsSync(join(path, 'state.json'))) demandWhole(path);
+    return path;
+  }
+  if (options.best) {
+    const step = bestStep(path);
+    if (step === null)
+      throw new UserError(`${path} has no best checkpoint yet: leave --best out for its newest.`);
+    demandWhole(join(path, 'best'));
+    return join(path, 'best');
+  }
+  const { checkpoint, damaged } = newestCheckpoint(path);
+  if (!checkpoint && damaged.length > 0) throw new UserError(damaged.map(describeDamage).join(' '));
+  if (!checkpoint) {
+    const what = holdsRun(path)
+      ? 'is a run without a checkpoint yet'
+      : 'is neither a model nor a run directory';
+    throw new UserError(`${path} ${what}: give a folder with config.json and model.safetensors.`);
+  }
+  for (const one of damaged) options.warn?.(`${describeDamage(one)} Using ${checkpoint.path}.`);
+  return checkpoint.path;
+}
+
+function demandWhole(path: string): void {
+  const checked = verifyCheckpoint(path);
+  if (!('state' in checked)) throw new UserError(describeDamage(checked));
+}
+
+/** A crash between a checkpoint and its mark leaves `best` behind what the checkpoint knows. */
+async function repairBest(path: string, { state }: Checkpoint, storage: Storage): Promise<void> {
+  const best = state.bestStep;
+  if (best === null || bestStep(path) === best || !checkpointSteps(path).includes(best)) return;
+  await markBest(path, best, storage);
+}

@@ -61,7 +61,7 @@ export function concludeEvaluation(
     if (loss !== null) sources[source.name] = loss;
   });
   const validation = data.sources.reduce(
-    (sum, { validation: split }) => ({ tokens: sum.tokens + split.count, bytes: sum.bytes + split.bytes }),
+    (sum, { validation: split }) => ({ tokens: sum.tokens + split.tokens, bytes: sum.bytes + split.bytes }),
     { tokens: 0, bytes: 0 },
   );
   return {

@@ -48,7 +48,7 @@ class Driver {
   work(workers: readonly string[] = this.state.members.map((member) => member.id)): void {
     for (let next = this.next(workers); next !== undefined; next = this.next(workers)) {
       this.open.delete(next.assignment.id);
-      this.send({ kind: 'answered', worker: next.assignment.worker, assignment: next.assignment.id });
+      this.send(answer(next));
     }
   }
 
@@ -84,6 +84,17 @@ class Driver {
     }
   }
 }
+
+const answer = ({
+  assignment,
+}: {
+  assignment: { id: number; worker: string; range: { count: number } };
+}): Event => ({
+  kind: 'answered',
+  worker: assignment.worker,
+  assignment: assignment.id,
+  count: assignment.range.count,
+});
 
 const dos = (driver: Driver) =>
   driver.log
@@ -150,9 +161,7 @@ test('a lost worker’s ranges go to the others and a late answer of its own is 
   driver.send({ kind: 'heard', worker: 'a' });
   const commands = driver.send({ kind: 'tick' });
   assert.ok(commands.some((command) => command.do === 'dismiss' && command.worker === 'b'));
-  for (const { assignment } of late) {
-    assert.deepEqual(driver.send({ kind: 'answered', worker: 'b', assignment: assignment.id }), []);
-  }
+  for (const one of late) assert.deepEqual(driver.send(answer(one)), []);
   assert.match(waitingFor(driver.state) ?? '', /of 6 micro-batches of step 1 from a/);
 });
 
@@ -180,8 +189,7 @@ test('stopping while nobody is there saves what was done', () => {
   const driver = new Driver({ steps: 100 });
   driver.send({ kind: 'joined', worker: 'a', threads: 1 });
   const first = [...driver.open.values()];
-  for (const { assignment } of first)
-    driver.send({ kind: 'answered', worker: 'a', assignment: assignment.id });
+  for (const one of first) driver.send(answer(one));
   driver.send({ kind: 'left', worker: 'a', reason: 'gone' });
   driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
   assert.deepEqual(dos(driver), ['step', 'save', 'finish']);
@@ -238,6 +246,7 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
         kind: fc.constant('answered' as const),
         worker: name,
         assignment: fc.integer({ min: 0, max: 60 }),
+        count: fc.integer({ min: 1, max: 4 }),
       }),
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('heard' as const), worker: name }) },

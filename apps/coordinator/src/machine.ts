@@ -76,7 +76,13 @@ export type Event =
   | { readonly kind: 'joined'; readonly worker: string; readonly threads: number }
   | { readonly kind: 'left'; readonly worker: string; readonly reason: string }
   | { readonly kind: 'heard'; readonly worker: string }
-  | { readonly kind: 'answered'; readonly worker: string; readonly assignment: number }
+  /** `count`: micro-batches whose losses came with the answer. */
+  | {
+      readonly kind: 'answered';
+      readonly worker: string;
+      readonly assignment: number;
+      readonly count: number;
+    }
   | { readonly kind: 'failed'; readonly worker: string; readonly assignment: number; readonly reason: string }
   | { readonly kind: 'stepped' }
   | { readonly kind: 'evaluated'; readonly improved: boolean }
@@ -281,9 +287,13 @@ function heard(state: State, worker: string, now: number): State {
   return { ...state, members };
 }
 
-function answered(state: State, event: { worker: string; assignment: number }): Decision {
+function answered(state: State, event: Extract<Event, { kind: 'answered' }>): Decision {
   const found = findAssignment(state, event);
   if (found === null) return { state, commands: [] };
+  if (event.count !== found.assignment.range.count) {
+    const reason = `answered for ${event.count} micro-batches instead of ${found.assignment.range.count}`;
+    return failed(state, { ...event, reason });
+  }
   const { job, assignment } = found;
   const accept: Command = { do: 'accept', assignment };
   const done = job.done + assignment.range.count;

@@ -83,7 +83,7 @@ export function createService(
         return;
       }
       let id: string | null = null;
-      let hello: WorkerMessage__Output['hello'] = null;
+      let hello: NonNullable<WorkerMessage__Output['hello']> | null = null;
       let ready = false;
       let over = false;
 

@@ -89,7 +89,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     });
     close = () => pool.close();
     if (over) return close();
-    const data = options.shards.find(welcome.dataHash);
+    const data = await options.shards.find(welcome.dataHash);
     const gate = new WeightsGate();
     const callMetadata = metadata.clone();
     callMetadata.set('worker', welcome.worker);
@@ -205,7 +205,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   };
 }
 
-type LocalData = NonNullable<ReturnType<LocalShards['find']>>;
+type LocalData = NonNullable<Awaited<ReturnType<LocalShards['find']>>>;
 
 /** @throws Error where a micro-batch is not what the model can take: a damaged or hostile message */
 function readAssignment(assignment: Assignment__Output, model: Model, data: LocalData | null): MicroBatch[] {

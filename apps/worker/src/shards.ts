@@ -12,10 +12,10 @@ export class LocalShards {
     private readonly warn: (text: string) => void,
   ) {}
 
-  find(dataHash: string): TokenData | null {
+  async find(dataHash: string): Promise<TokenData | null> {
     for (const folder of this.folders.split(delimiter).filter(Boolean)) {
       try {
-        const data = openTokenData(folder);
+        const data = await openTokenData(folder);
         if (data.dataHash === dataHash) return data;
         data.close();
       } catch (error) {

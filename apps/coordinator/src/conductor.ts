@@ -1,0 +1,406 @@
+import { sampleWindows, type Window } from '@manyhands/core/data';
+import type { Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
+import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
+import type { RunEvent, RunSummary } from './events.js';
+import {
+  type Assignment,
+  type Command,
+  decide,
+  type Event,
+  initialState,
+  type JobKind,
+  type State,
+  waitingFor,
+} from './machine.js';
+import type { OpenRun } from './open-run.js';
+import type { ServiceListener, WorkerSession } from './service.js';
+import type { WeightsFeed } from './weights-feed.js';
+
+interface Answer {
+  readonly sum: Float32Array | null;
+  readonly losses: { readonly sums: readonly number[]; readonly targets: readonly number[] };
+}
+
+const TICK_MILLISECONDS = 250;
+/** Whatever takes longer says what it waits for. */
+const PATIENCE_MILLISECONDS = 5000;
+
+/**
+ * The shell around the machine: turns what the service and the clock say into events, and carries the commands out.
+ * `done` resolves when the run is over and its last checkpoint is on disk; it rejects where the run cannot go on.
+ */
+export class Conductor implements ServiceListener {
+  readonly done: Promise<RunSummary>;
+  private settle: { resolve(summary: RunSummary): void; reject(error: Error): void } = {
+    resolve() {},
+    reject() {},
+  };
+  private state: State;
+  private readonly sessions = new Map<string, WorkerSession>();
+  private readonly evaluation: readonly EvaluationBatch[];
+  /** Events wait here while another is carried out. */
+  private readonly queue: { event: Event; answer: Answer | null }[] = [];
+  private busy = false;
+  private windows: { step: number; windows: readonly Window[] } = { step: -1, windows: [] };
+  /** Sums and counts of the job under way, one a micro-batch. */
+  private losses: Float64Array = new Float64Array(0);
+  private targets: Float64Array = new Float64Array(0);
+  private readonly ticker: NodeJS.Timeout;
+  private readonly began = performance.now();
+  private jobBegan = 0;
+  private lastProgress = performance.now();
+  private lastSpoke = 0;
+  private readonly bytes = { received: 0, sent: 0 };
+  private pace = 0;
+
+  constructor(
+    private readonly run: OpenRun,
+    private readonly feed: WeightsFeed,
+    private readonly report: (event: RunEvent) => void,
+  ) {
+    const { config, model, data } = run;
+    this.done = new Promise((resolve, reject) => {
+      this.settle = { resolve, reject };
+    });
+    this.evaluation =
+      config.run.evalEvery > 0
+        ? planEvaluation(data, { context: model.config.context, microBatch: run.microBatch })
+        : [];
+    this.state = initialState(
+      {
+        steps: config.run.steps,
+        microBatches: Math.ceil(config.batch.sequences / run.microBatch),
+        evaluationBatches: this.evaluation.length,
+        evalEvery: config.run.evalEvery,
+        checkpointEvery: config.run.checkpointEvery,
+        minWorkers: config.cluster.minWorkers,
+        maxWorkers: config.cluster.maxWorkers,
+        lostAfter: config.cluster.lostAfterSeconds * 1000,
+        maxTime: config.run.maxTime === null ? null : config.run.maxTime * 1000,
+      },
+      { step: run.trainer.step, evaluatedAt: run.evaluatedAt },
+      performance.now(),
+    );
+    feed.publish(run.trainer.weights, run.trainer.step);
+    this.ticker = setInterval(() => this.tick(), TICK_MILLISECONDS);
+    if (this.state.step >= config.run.steps)
+      this.post({ kind: 'stop', reason: 'nothing is left to do', interrupted: false });
+  }
+
+  stop(): void {
+    this.post({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  }
+
+  // What the service says.
+
+  ready(session: WorkerSession): void {
+    this.sessions.set(session.id, session);
+    this.post({ kind: 'joined', worker: session.id, threads: session.threads });
+  }
+
+  heard(worker: string): void {
+    this.post({ kind: 'heard', worker });
+  }
+
+  summed(worker: string, assignment: number, sum: Float32Array, losses: Answer['losses']): void {
+    this.answered(worker, assignment, { sum, losses });
+  }
+
+  evaluated(worker: string, assignment: number, losses: Answer['losses']): void {
+    this.answered(worker, assignment, { sum: null, losses });
+  }
+
+  failed(worker: string, assignment: number, reason: string): void {
+    this.post({ kind: 'failed', worker, assignment, reason });
+  }
+
+  gone(worker: string, reason: string): void {
+    this.post({ kind: 'left', worker, reason });
+    this.sessions.delete(worker);
+  }
+
+  received(bytes: number): void {
+    this.bytes.received += bytes;
+  }
+
+  sent(bytes: number): void {
+    this.bytes.sent += bytes;
+  }
+
+  /** Ends a run that never began. */
+  abandon(): void {
+    this.end('the coordinator could not listen');
+  }
+
+  // The machine's events and commands.
+
+  private answered(worker: string, assignment: number, answer: Answer): void {
+    const { sums, targets } = answer.losses;
+    const count = sums.length === targets.length ? sums.length : -1;
+    this.post({ kind: 'answered', worker, assignment, count }, answer);
+  }
+
+  /** Events are decided one after another; an answer's sum is used before this call returns, or not at all. */
+  private post(event: Event, answer: Answer | null = null): void {
+    this.queue.push({ event, answer });
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+        const { state, commands } = decide(this.state, next.event, performance.now());
+        this.state = state;
+        for (const command of commands) this.carryOut(command, next.answer);
+      }
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  private carryOut(command: Command, answer: Answer | null): void {
+    switch (command.do) {
+      case 'assign':
+        this.assign(command.kind, command.step, command.assignment);
+        break;
+      case 'accept':
+        this.accept(command.assignment, answer);
+        break;
+      case 'step':
+        this.step();
+        break;
+      case 'conclude':
+        this.conclude();
+        break;
+      case 'save':
+        this.save().then(
+          () => this.post({ kind: 'saved' }),
+          (error) => this.fail(error),
+        );
+        break;
+      case 'refuse':
+        this.sessions.get(command.worker)?.refuse(command.reason);
+        this.sessions.delete(command.worker);
+        break;
+      case 'dismiss':
+        this.sessions.get(command.worker)?.drop(command.reason);
+        break;
+      case 'note':
+        this.note(command);
+        break;
+      case 'finish':
+        this.finish(command.reason, command.interrupted);
+        break;
+      case 'abort':
+        this.fail(new Error(command.reason));
+        break;
+      default:
+        command satisfies never;
+    }
+  }
+
+  private assign(kind: JobKind, step: number, { id, worker, range }: Assignment): void {
+    const session = this.sessions.get(worker);
+    if (session === undefined) return;
+    const microBatches: WireMicroBatch[] = [];
+    for (let index = range.first; index < range.first + range.count; index++) {
+      microBatches.push(this.microBatch(this.windowsOf(kind, step, index), session.hasData));
+    }
+    const assignment: WireAssignment = {
+      id,
+      kind: kind === 'train' ? 'TRAIN' : 'EVALUATE',
+      step,
+      range,
+      microBatches,
+    };
+    session.assign(assignment);
+  }
+
+  private windowsOf(kind: JobKind, step: number, index: number): readonly Window[] {
+    const { plan } = this.state;
+    if (this.losses.length === 0) {
+      const total = kind === 'train' ? plan.microBatches : plan.evaluationBatches;
+      this.losses = new Float64Array(total);
+      this.targets = new Float64Array(total);
+      this.jobBegan = performance.now();
+    }
+    if (kind === 'evaluate') return this.evaluation[index].windows;
+    const { config, data, model, microBatch } = this.run;
+    if (this.windows.step !== step) {
+      const { seed } = config.run;
+      const { sequences } = config.batch;
+      const windows = sampleWindows(data, { seed, step, sequences, context: model.config.context });
+      this.windows = { step, windows };
+    }
+    return this.windows.windows.slice(index * microBatch, (index + 1) * microBatch);
+  }
+
+  private microBatch(windows: readonly Window[], hasData: boolean): WireMicroBatch {
+    const { data, model } = this.run;
+    const time = model.config.context;
+    const shape = { batch: windows.length, time };
+    if (hasData) {
+      return {
+        ...shape,
+        windows: windows.map(({ split, source, offset }) => ({
+          split: split === 'train' ? 'TRAIN' : 'VALIDATION',
+          source,
+          offset,
+        })),
+      };
+    }
+    const tokens = Buffer.alloc(windows.length * (time + 1) * 4);
+    let at = 0;
+    for (const window of windows) {
+      for (const token of data.tokens(window, time)) at = tokens.writeInt32LE(token, at);
+    }
+    this.sent(tokens.length);
+    return { ...shape, tokens };
+  }
+
+  private accept({ range }: Assignment, answer: Answer | null): void {
+    if (answer === null) throw new Error('an answer was accepted that never came');
+    this.losses.set(answer.losses.sums, range.first);
+    this.targets.set(answer.losses.targets, range.first);
+    if (answer.sum !== null) this.run.trainer.add(range, answer.sum);
+    this.lastProgress = performance.now();
+  }
+
+  private step(): void {
+    const { run, state } = this;
+    const result = run.trainer.takeStep(total(this.losses), total(this.targets));
+    this.feed.publish(run.trainer.weights, run.trainer.step);
+    const seconds = (performance.now() - this.jobBegan) / 1000;
+    this.pace = this.pace === 0 ? seconds : 0.9 * this.pace + 0.1 * seconds;
+    const workers = state.members.length;
+    const { step, loss, learningRate, gradNorm, tokens, skipped, updateRatio } = result;
+    const tokensPerSecond = tokens / seconds;
+    const { steps } = state.plan;
+    run.directory.metrics.append({
+      kind: 'train',
+      step,
+      loss,
+      learningRate,
+      gradNorm,
+      tokens,
+      tokensPerSecond,
+      secondsPerStep: seconds,
+      workers,
+      bytesReceived: this.bytes.received,
+      bytesSent: this.bytes.sent,
+      updateRatio,
+    });
+    this.bytes.received = 0;
+    this.bytes.sent = 0;
+    this.endJob();
+    if (skipped) {
+      const reason = `the gradient of step ${step} is not finite: the step was skipped`;
+      run.event({ event: 'skipped', step, reason });
+      this.report({ kind: 'warning', text: reason });
+    }
+    const secondsLeft = this.pace * (steps - step);
+    this.report({
+      kind: 'step',
+      step,
+      steps,
+      loss,
+      learningRate,
+      gradNorm,
+      tokens,
+      tokensPerSecond,
+      secondsPerStep: seconds,
+      workers,
+      secondsLeft,
+    });
+    this.post({ kind: 'stepped' });
+  }
+
+  private conclude(): void {
+    const { run, state } = this;
+    const result = concludeEvaluation(this.evaluation, this.losses, this.targets, run.data);
+    this.endJob();
+    run.directory.metrics.append({ kind: 'eval', step: state.step, ...result });
+    run.evaluatedAt = state.step;
+    run.lastEvaluation = result;
+    const { validationLoss } = result;
+    const improved =
+      validationLoss !== null && validationLoss < (run.best?.validationLoss ?? Number.POSITIVE_INFINITY);
+    if (improved) run.best = { step: state.step, validationLoss };
+    this.report({ kind: 'eval', step: state.step, ...result });
+    this.post({ kind: 'evaluated', improved });
+  }
+
+  private async save(): Promise<void> {
+    const { step } = this.state;
+    const { path, weightsSha256 } = await this.run.save();
+    this.run.event({ event: 'checkpoint', step, reason: path });
+    this.report({ kind: 'checkpoint', step, path, weightsSha256 });
+    this.lastProgress = performance.now();
+  }
+
+  private note(note: Extract<Command, { do: 'note' }>): void {
+    const { members, step } = this.state;
+    this.run.event({ event: note.event, step, worker: note.worker, reason: note.reason });
+    const device = note.event === 'joined' ? ` with ${this.sessions.get(note.worker ?? '')?.device}` : '';
+    const text = `${note.worker ?? 'run'} ${note.event}${device}: ${note.reason}`;
+    const threads = members.reduce((sum, member) => sum + member.threads, 0);
+    this.report({ kind: 'worker', text, workers: members.length, threads });
+  }
+
+  private endJob(): void {
+    this.losses = new Float64Array(0);
+    this.targets = new Float64Array(0);
+    this.lastProgress = performance.now();
+  }
+
+  private tick(): void {
+    this.post({ kind: 'tick' });
+    const now = performance.now();
+    const quiet = now - Math.max(this.lastProgress, this.lastSpoke);
+    if (quiet < PATIENCE_MILLISECONDS) return;
+    const waiting = waitingFor(this.state);
+    if (waiting === null) return;
+    this.lastSpoke = now;
+    const seconds = Math.round((now - this.lastProgress) / 1000);
+    this.report({ kind: 'status', text: `waiting ${seconds} s for ${waiting}` });
+  }
+
+  private finish(reason: string, interrupted: boolean): void {
+    const { run, state } = this;
+    this.end(reason);
+    this.settle.resolve({
+      step: state.step,
+      steps: state.plan.steps,
+      interrupted,
+      reason,
+      trainLoss: run.trainer.lastLoss,
+      validationLoss: run.lastEvaluation?.validationLoss ?? null,
+      bestValidationLoss: run.best?.validationLoss ?? null,
+      weightsSha256: run.trainer.weightsSha256(),
+      out: run.out,
+      seconds: (performance.now() - this.began) / 1000,
+      tokens: run.trainer.tokensSeen,
+    });
+  }
+
+  private fail(error: unknown): void {
+    this.state = { ...this.state, phase: { name: 'finished' } };
+    this.queue.length = 0;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.end(reason);
+    this.settle.reject(error instanceof Error ? error : new Error(reason));
+  }
+
+  private end(reason: string): void {
+    clearInterval(this.ticker);
+    this.feed.close();
+    for (const session of this.sessions.values()) session.finish(reason);
+    this.sessions.clear();
+  }
+}
+
+function total(values: Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
+}

@@ -1,0 +1,48 @@
+/** What a run tells whoever started it, for a screen or a log. */
+export type RunEvent =
+  | { readonly kind: 'status'; readonly text: string }
+  | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'worker'; readonly text: string; readonly workers: number; readonly threads: number }
+  | {
+      readonly kind: 'step';
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly learningRate: number;
+      readonly gradNorm: number;
+      /** Targets in this step's batch. */
+      readonly tokens: number;
+      readonly tokensPerSecond: number;
+      readonly secondsPerStep: number;
+      readonly workers: number;
+      readonly secondsLeft: number;
+    }
+  | {
+      readonly kind: 'eval';
+      readonly step: number;
+      readonly trainLoss: number;
+      readonly validationLoss: number | null;
+      readonly bitsPerByte: number | null;
+    }
+  | {
+      readonly kind: 'checkpoint';
+      readonly step: number;
+      readonly path: string;
+      readonly weightsSha256: string;
+    };
+
+export interface RunSummary {
+  readonly step: number;
+  readonly steps: number;
+  readonly interrupted: boolean;
+  /** Why the run ended, in words. */
+  readonly reason: string;
+  readonly trainLoss: number;
+  readonly validationLoss: number | null;
+  readonly bestValidationLoss: number | null;
+  readonly weightsSha256: string;
+  readonly out: string;
+  readonly seconds: number;
+  /** Targets seen since the run's first step. */
+  readonly tokens: number;
+}

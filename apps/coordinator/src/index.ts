@@ -1,0 +1,2 @@
+export { type CoordinatorOptions, startCoordinator } from './coordinator.js';
+export type { RunEvent, RunSummary } from './events.js';

@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  describeDamage,
+  loadCheckpoint,
+  markBest,
+  openRunDirectory,
+  type RunDirectory,
+  readJournal,
+  saveCheckpoint,
+} from '@manyhands/core/checkpoint';
+import { microBatchCount, microBatchSize, type RunConfig, UserError } from '@manyhands/core/config';
+import { openTokenData, prepare, type TokenData } from '@manyhands/core/data';
+import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
+import { fromJson } from '@manyhands/tokenizer';
+import type { Evaluation } from './evaluation.js';
+import type { RunEvent } from './events.js';
+import { chooseTokenizer } from './tokenizer.js';
+import { Trainer } from './trainer.js';
+
+/** Everything of a run that is open in this process. */
+export interface OpenRun {
+  readonly out: string;
+  readonly config: RunConfig;
+  readonly model: Model;
+  readonly data: TokenData;
+  readonly trainer: Trainer;
+  readonly directory: RunDirectory;
+  /** Sequences in a micro-batch. */
+  readonly microBatch: number;
+  best: { readonly step: number; readonly validationLoss: number } | null;
+  /** Step of the last evaluation, −1 for none, and what it found. */
+  evaluatedAt: number;
+  lastEvaluation: Pick<Evaluation, 'validationLoss'> | null;
+  /** Writes a checkpoint of the trainer's step and points `best` at it where it is the best. */
+  save(): Promise<{ path: string; weightsSha256: string }>;
+  event(line: { event: string; step: number; worker?: string | undefined; reason: string }): void;
+  close(): void;
+}
+
+/**
+ * Opens a new run, or one to go on with: tokenizer, token shards, model, weights, optimiser, journals.
+ * @throws UserError for anything that a person can put right
+ */
+export async function openRun(options: {
+  readonly config: RunConfig;
+  readonly out: string;
+  readonly resume: boolean;
+  readonly software: string;
+  report(event: RunEvent): void;
+}): Promise<OpenRun> {
+  const { config, out, resume, report } = options;
+  const say = (text: string) => report({ kind: 'status', text });
+  const directory = await openRunDirectory(out, { resume });
+  try {
+    for (const damaged of directory.damaged) report({ kind: 'warning', text: describeDamage(damaged) });
+    await directory.writeConfig(config);
+
+    const tokenizerJson = resume
+      ? readFileSync(join(out, 'tokenizer.json'), 'utf8')
+      : await chooseTokenizer(config, say);
+    if (!resume) await directory.writeTokenizer(tokenizerJson);
+    const tokenizer = fromJson(tokenizerJson);
+    const vocab = config.model.vocab ?? tokenizer.vocabSize;
+    if (vocab < tokenizer.vocabSize) {
+      throw new UserError(
+        `model.vocab is ${vocab}, but the tokenizer has ${tokenizer.vocabSize} tokens: give at least as many, or null.`,
+      );
+    }
+
+    const dataFolder = join(out, 'data');
+    const prepared = progress(say);
+    await prepare({
+      sources: config.data.sources,
+      encoder: { module: new URL('./encoder.js', import.meta.url).href, spec: tokenizerJson },
+      out: dataFolder,
+      validation: config.data.validation,
+      report: prepared,
+    });
+    const data = await openTokenData(dataFolder);
+
+    const model = createModel(resolveModelConfig({ ...config.model, vocab }));
+    const { checkpoint } = directory;
+    const loaded = checkpoint === null ? null : loadCheckpoint(checkpoint.path, model);
+    if (checkpoint !== null) say(`going on from step ${checkpoint.step}`);
+    const trainer = new Trainer(
+      config,
+      model,
+      loaded?.weights ?? initialWeights(model, config.run.seed),
+      microBatchCount(config),
+      loaded,
+    );
+
+    const lastEvaluation = readJournal(directory.metrics.path).findLast((line) => line.kind === 'eval');
+    const validationLoss = lastEvaluation?.validationLoss;
+    const { bestStep = null, bestValidationLoss = null } = loaded?.state ?? {};
+    const run: OpenRun = {
+      out,
+      config,
+      model,
+      data,
+      trainer,
+      directory,
+      microBatch: microBatchSize(config),
+      best:
+        bestStep !== null && bestValidationLoss !== null
+          ? { step: bestStep, validationLoss: bestValidationLoss }
+          : null,
+      evaluatedAt: typeof lastEvaluation?.step === 'number' ? lastEvaluation.step : -1,
+      lastEvaluation: typeof validationLoss === 'number' ? { validationLoss } : null,
+      event: (line) => directory.events.append({ time: new Date().toISOString(), ...line }),
+      async save() {
+        const { step, weights, optimizerState } = trainer;
+        directory.metrics.flush();
+        const { path, state } = await saveCheckpoint(
+          out,
+          {
+            step,
+            model,
+            weights,
+            optimizer: optimizerState,
+            tokenizerJson,
+            state: {
+              seed: config.run.seed,
+              appliedSteps: trainer.appliedSteps,
+              skippedSteps: trainer.skippedSteps,
+              tokensSeen: trainer.tokensSeen,
+              bestValidationLoss: run.best?.validationLoss ?? null,
+              bestStep: run.best?.step ?? null,
+              metricsBytes: directory.metrics.bytes,
+              versions: { manyhands: options.software, node: process.versions.node },
+            },
+          },
+          { keepLast: config.run.keepLast },
+        );
+        if (run.best?.step === step) await markBest(out, step);
+        return { path, weightsSha256: state.weightsSha256 };
+      },
+      close() {
+        data.close();
+        directory.close();
+      },
+    };
+    return run;
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+}
+
+/** Tells of the preparation of data only where it takes long enough to wonder. */
+function progress(say: (text: string) => void) {
+  let last = performance.now();
+  return (event: { kind: string; bytes?: number; totalBytes?: number; tokens?: number; text?: string }) => {
+    if (event.kind === 'warning' && event.text !== undefined) return say(event.text);
+    if (event.kind !== 'progress' || performance.now() - last < 2000) return;
+    last = performance.now();
+    const percent = Math.floor((100 * (event.bytes ?? 0)) / Math.max(1, event.totalBytes ?? 1));
+    say(`encoding text: ${percent} %, ${event.tokens} tokens`);
+  };
+}

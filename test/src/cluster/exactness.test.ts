@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { run, temporaryFolder, tinyConfig } from './cluster.js';
+
+/*
+ * The promise: the batch, not the cluster, decides the result. Every case must end with the weights, and with the
+ * losses, of one worker with one thread, bit for bit.
+ */
+
+const folder = temporaryFolder(after);
+const config = tinyConfig(folder);
+const calm = await run(config, join(folder, 'calm'), { threads: [1] });
+const { weightsSha256 } = calm.summary;
+
+/** The numbers of a run's metrics, without those that measure time, traffic and workers. */
+function learning(out: string): unknown[] {
+  return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const { kind, step, loss, learningRate, gradNorm, tokens, trainLoss, validationLoss, bitsPerByte } =
+        JSON.parse(line);
+      return { kind, step, loss, learningRate, gradNorm, tokens, trainLoss, validationLoss, bitsPerByte };
+    });
+}
+
+function assertSame(outcome: { summary: { weightsSha256: string; out: string } }): void {
+  assert.equal(outcome.summary.weightsSha256, weightsSha256);
+  assert.deepEqual(learning(outcome.summary.out), learning(calm.summary.out));
+}
+
+test('the calm run learns', () => {
+  const metrics = learning(calm.summary.out) as { kind: string; validationLoss: number }[];
+  const evaluations = metrics.filter((line) => line.kind === 'eval');
+  assert.equal(evaluations.length, 3);
+  assert.ok(evaluations[2].validationLoss < evaluations[0].validationLoss);
+});
+
+test('another seed gives other weights', async () => {
+  const other = tinyConfig(folder, { run: { steps: 8, seed: 8, reproducible: true } });
+  const outcome = await run(other, join(folder, 'seed'), { threads: [1] });
+  assert.notEqual(outcome.summary.weightsSha256, weightsSha256);
+});
+
+test('four threads', async () => {
+  assertSame(await run(config, join(folder, 'threads'), { threads: [4] }));
+});
+
+test('three workers of different sizes', async () => {
+  assertSame(await run(config, join(folder, 'workers'), { threads: [1, 2, 1] }));
+});
+
+test('a worker joins half-way and another leaves', async () => {
+  let first: { leave(): void } | null = null;
+  assertSame(
+    await run(config, join(folder, 'elastic'), {
+      threads: [],
+      during(event, stage) {
+        if (event.kind === 'status' && first === null) first = stage.join(1);
+        if (event.kind !== 'step') return;
+        if (event.step === 3) stage.join(2);
+        if (event.step === 5) first?.leave();
+      },
+    }),
+  );
+});
+
+test('a worker is killed in the middle of a step', async () => {
+  let victim: { kill(signal: 'SIGKILL'): boolean } | null = null;
+  let present = false;
+  const outcome = await run(config, join(folder, 'killed'), {
+    threads: [1],
+    during(event, stage) {
+      if (event.kind === 'worker' && /^outside.*joined/.test(event.text)) present = true;
+      if (event.kind !== 'step') return;
+      // A step's event comes when the next one has been handed out: the victim holds half of it.
+      if (event.step === 1) victim = stage.fork(1);
+      else if (present) victim?.kill('SIGKILL');
+    },
+  });
+  assert.ok(
+    outcome.events.some((event) => event.kind === 'worker' && /^outside.*reassigned/.test(event.text)),
+    'the victim held work when it died',
+  );
+  assertSame(outcome);
+});
+
+test('interrupted after any step and resumed with another crew', async () => {
+  for (const at of [1, 4, 6]) {
+    const out = join(folder, `resumed-${at}`);
+    const interrupted = await run(config, out, {
+      threads: [2],
+      during(event, stage) {
+        if (event.kind === 'step' && event.step === at) stage.stop();
+      },
+    });
+    assert.equal(interrupted.summary.interrupted, true);
+    assert.ok(interrupted.summary.step < 8);
+    assertSame(await run(config, out, { threads: [1, 1] }, true));
+  }
+});

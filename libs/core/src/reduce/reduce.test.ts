@@ -15,7 +15,7 @@ function nodeValue(leaves: readonly number[], level: number, i: number): number 
 const rootLevel = (total: number) => Math.ceil(Math.log2(total));
 const whole = (leaves: readonly number[]) => nodeValue(leaves, rootLevel(leaves.length), 0);
 
-function valueOf(leaves: readonly number[], { first, count }: Range): number {
+function nodeSum(leaves: readonly number[], { first, count }: Range): number {
   const level = rootLevel(count);
   return nodeValue(leaves, level, first / 2 ** level);
 }
@@ -119,7 +119,7 @@ describe('TreeSum', () => {
         const sum = new TreeSum(total, 2);
         for (const { part } of order) {
           assert.equal(sum.complete, false);
-          const value = valueOf(leaves, part);
+          const value = nodeSum(leaves, part);
           sum.add(part, Float32Array.of(value, -value));
         }
         assert.ok(sum.complete);
@@ -140,7 +140,7 @@ describe('TreeSum', () => {
           sum.add({ first: i, count: 1 }, Float32Array.of(leaves[i]));
         }
         assert.deepEqual(sum.ranges, [range]);
-        assert.equal(sum.partial(range)[0], valueOf(leaves, range));
+        assert.equal(sum.partial(range)[0], nodeSum(leaves, range));
       }),
     );
   });
@@ -152,7 +152,7 @@ describe('TreeSum', () => {
       1,
     );
     const sum = new TreeSum(4, 1);
-    leaves.forEach((value, first) => sum.add({ first, count: 1 }, Float32Array.of(value)));
+    for (const [first, value] of leaves.entries()) sum.add({ first, count: 1 }, Float32Array.of(value));
     assert.equal(sum.result()[0], 1 + 2 ** -23);
   });
 

@@ -1,0 +1,35 @@
+export { modelHash, parseModelConfig } from './identity.js';
+export {
+  activationBytes,
+  flopsPerToken,
+  type MemoryEstimate,
+  memoryEstimate,
+  parameterCount,
+} from './cost.js';
+export { createCache, forward } from './forward.js';
+export {
+  architectures,
+  createModel,
+  fromHuggingFace,
+  initialWeights,
+  resolveModelConfig,
+  toHuggingFace,
+} from './model.js';
+export {
+  type FlatWeights,
+  parameterNodes,
+  uploadWeights,
+  type WeightTensors,
+  writeWeights,
+} from './parameters.js';
+export type {
+  Architecture,
+  Cache,
+  DropoutSource,
+  ForwardInput,
+  Model,
+  ModelConfig,
+  ModelShape,
+  Parameter,
+  ParameterGroup,
+} from './types.js';

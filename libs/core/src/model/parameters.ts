@@ -1,0 +1,47 @@
+import type { Graph, Node } from '../graph/index.js';
+import type { Kernels, Tensor } from '../kernels/index.js';
+import type { Model } from './types.js';
+
+/** A model's weights in parameter order; float64 only where gradients are checked against finite differences. */
+export type FlatWeights = Float32Array | Float64Array;
+
+/** A model's weights on a device, a tensor for each parameter. */
+export type WeightTensors = ReadonlyMap<string, Tensor>;
+
+/** Uploads flat weights; they stay until the caller's mark is released. */
+export function uploadWeights(kernels: Kernels, model: Model, weights: FlatWeights): WeightTensors {
+  return new Map(
+    model.parameters.map(({ name, shape, offset, size }) => [
+      name,
+      kernels.tensor(weights.subarray(offset, offset + size), shape),
+    ]),
+  );
+}
+
+/** Overwrites uploaded weights; nodes and tensors that refer to them stay valid. */
+export function writeWeights(
+  kernels: Kernels,
+  model: Model,
+  tensors: WeightTensors,
+  weights: FlatWeights,
+): void {
+  for (const { name, offset, size } of model.parameters) {
+    kernels.write(tensorOf(tensors, name), weights.subarray(offset, offset + size));
+  }
+}
+
+/** The parameters as nodes of `graph`, made as `forward` asks for them, once each. */
+export function parameterNodes(graph: Graph, tensors: WeightTensors): (name: string) => Node {
+  const nodes = new Map<string, Node>();
+  return (name) => {
+    const known = nodes.get(name) ?? graph.parameter(name, tensorOf(tensors, name));
+    nodes.set(name, known);
+    return known;
+  };
+}
+
+function tensorOf(tensors: WeightTensors, name: string): Tensor {
+  const tensor = tensors.get(name);
+  if (tensor === undefined) throw new RangeError(`the model has no parameter ${name}`);
+  return tensor;
+}

@@ -1,0 +1,60 @@
+import type { Model, ParameterGroup } from '../model/index.js';
+import { clipFactor, globalNorm, scale } from './clip.js';
+import type { Optimizer, UpdateNorms } from './types.js';
+
+export interface Step {
+  readonly model: Model;
+  readonly optimizer: Optimizer;
+  /** Flat; overwritten by the new weights. */
+  readonly weights: Float32Array;
+  /** Flat, the SUM over the batch's targets; overwritten by the clipped mean. */
+  readonly gradient: Float32Array;
+  /** How many targets the batch has, over all of its micro-batches. */
+  readonly targets: number;
+  readonly learningRate: number;
+  /** Largest global norm of the mean gradient; 0 switches clipping off. */
+  readonly gradientClip: number;
+  /** Steps applied so far and this one: 1, 2, … */
+  readonly t: number;
+}
+
+export interface StepResult {
+  /** Global norm of the mean gradient before clipping. */
+  readonly gradNorm: number;
+  /** The gradient was not finite, or there was no target: weights and state are as they were. */
+  readonly skipped: boolean;
+  /** ‖change of the weights‖ / ‖weights before‖, over all and over each group; 0 where the step was skipped. */
+  readonly updateRatio: {
+    readonly overall: number;
+    readonly groups: Readonly<Partial<Record<ParameterGroup, number>>>;
+  };
+}
+
+/** One optimiser step: mean over targets → global norm → (not finite: skip) → clip → optimiser. */
+export function applyStep(step: Step): StepResult {
+  const { model, optimizer, weights, gradient, targets, learningRate, gradientClip, t } = step;
+  const gradNorm = targets > 0 ? globalNorm(gradient) / targets : 0;
+  if (targets <= 0 || !Number.isFinite(gradNorm)) {
+    return { gradNorm, skipped: true, updateRatio: { overall: 0, groups: {} } };
+  }
+  scale(gradient, clipFactor(gradNorm, gradientClip) / targets);
+  const norms = optimizer.step(weights, gradient, learningRate, t);
+  return { gradNorm, skipped: false, updateRatio: ratios(model, norms) };
+}
+
+function ratios(model: Model, { update, weights }: UpdateNorms): StepResult['updateRatio'] {
+  const over = (group: ParameterGroup | null) => {
+    let [moved, length] = [0, 0];
+    for (const [number, parameter] of model.parameters.entries()) {
+      if (group !== null && parameter.group !== group) continue;
+      moved += update[number];
+      length += weights[number];
+    }
+    return moved === 0 ? 0 : Math.sqrt(moved / length);
+  };
+  const groups = new Set(model.parameters.map(({ group }) => group));
+  return {
+    overall: over(null),
+    groups: Object.fromEntries([...groups].map((group) => [group, over(group)])),
+  };
+}

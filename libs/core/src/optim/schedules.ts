@@ -1,0 +1,41 @@
+import { math } from '../numeric/index.js';
+
+export interface ScheduleConfig {
+  readonly name: 'constant' | 'cosine' | 'wsd';
+  /** Steps of linear warm-up. */
+  readonly warmup: number;
+  /** Learning rate at the end; `constant` does not use it. */
+  readonly minLr: number;
+}
+
+/** From 1 (the highest learning rate) to 0 (`minLr`), `progress` being 0 at the end of warm-up and 1 at the run's. */
+type Schedule = (progress: number) => number;
+
+/** The part of a warm-up–stable–decay run that decays. */
+const decayPart = 0.2;
+
+/** Every schedule. To add one: a line here, its name in ScheduleConfig. */
+export const schedules: Readonly<Record<ScheduleConfig['name'], Schedule>> = {
+  constant: () => 1,
+  /** Loshchilov & Hutter 2017, without restarts. */
+  cosine: (progress) => (1 + math.cos(Math.PI * progress)) / 2,
+  /** Stable, then 1 − √x over the last fifth: Hägele et al. 2024, section 3. */
+  wsd: (progress) => {
+    const decayed = (progress - (1 - decayPart)) / decayPart;
+    return decayed <= 0 ? 1 : 1 - Math.sqrt(Math.min(1, decayed));
+  },
+};
+
+/**
+ * The learning rate of step number `step` (0 … steps−1). Warm-up rises in equal parts and reaches the highest rate in its last step.
+ */
+export function learningRate(
+  { name, warmup, minLr }: ScheduleConfig,
+  { lr }: { readonly lr: number },
+  step: number,
+  steps: number,
+): number {
+  if (step < warmup) return (lr * (step + 1)) / warmup;
+  const progress = Math.min(1, (step - warmup) / Math.max(1, steps - warmup));
+  return minLr + schedules[name](progress) * (lr - minLr);
+}

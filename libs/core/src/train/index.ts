@@ -1,0 +1,2 @@
+export { type GradientResult, Learner } from './learner.js';
+export { type MicroBatch, microBatchFromTokens } from './micro-batch.js';

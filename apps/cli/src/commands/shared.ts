@@ -1,0 +1,19 @@
+import { UserError } from '@manyhands/core/config';
+
+/** What `--backend` takes. */
+export const backends = ['auto', 'cpu', 'gpujs'] as const;
+export type BackendChoice = (typeof backends)[number];
+
+/** The options that many commands share, in one wording. */
+export const wording = {
+  data: 'files, folders, globs, or the bundled corpora sotu and moby-dick',
+  model: 'a model directory, or a run directory (its newest whole checkpoint)',
+  best: 'of a run directory, take the checkpoint with the lowest validation loss',
+  json: 'one JSON object on standard output',
+} as const;
+
+/** Demands an option that the contract requires, in the words of every other error. */
+export function required<T>(value: T | undefined, option: string, what: string): T {
+  if (value === undefined) throw new UserError(`${option} is missing: give ${what}.`);
+  return value;
+}

@@ -1,0 +1,81 @@
+import { availableParallelism } from 'node:os';
+import type { RunSummary } from '@manyhands/coordinator';
+import { type PresetName, presets } from '@manyhands/core/config';
+import type { Command } from 'commander';
+import { Display } from '../display.js';
+import { printDryRun, tryRun } from '../dry-run.js';
+import { exitStatus } from '../failure.js';
+import { count, duration, shellWord } from '../format.js';
+import { runLocally } from '../local-run.js';
+import { choice, repeated, subcommand, whole } from '../options.js';
+import { colors, print } from '../output.js';
+import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
+import { type BackendChoice, backends, wording } from './shared.js';
+
+interface TrainOptions extends ConfigOptions {
+  readonly preset?: PresetName;
+  readonly workers: number;
+  readonly threads?: number;
+  readonly backend: BackendChoice;
+  readonly dryRun?: boolean;
+}
+
+export function train(): Command {
+  return subcommand('train', 'train a model on this machine: a coordinator and its worker processes')
+    .option('--config <file>', 'the run’s config in YAML; the options below go over it')
+    .option('--data <path...>', wording.data)
+    .addOption(choice('--preset <name>', 'the size of the model and its recipe', Object.keys(presets)))
+    .option('--tokenizer <name>', 'char, bpe, r50k_base, cl100k_base, o200k_base, or a tokenizer.json')
+    .addOption(whole('--steps <n>', 'steps of the whole run, also with --resume', 1))
+    .addOption(whole('--workers <n>', 'worker processes', 1, 256).default(1))
+    .addOption(whole('--threads <n>', 'threads of each worker (default: one a core, shared out)', 1, 1024))
+    .addOption(choice('--backend <name>', 'what computes', backends).default('auto'))
+    .option('--reproducible', 'the same weights on every processor, to the last bit')
+    .addOption(whole('--seed <n>', 'where all random numbers come from', 0, 4294967295))
+    .option('--out <dir>', 'the run directory (default: runs/DATE-NAME)')
+    .option('--resume', 'go on from the newest whole checkpoint in --out')
+    .option(
+      '--dry-run',
+      'check everything, take a step in a temporary folder, and say what the run will cost',
+    )
+    .addOption(repeated('--set <key=value>', 'one key of the config; may be given often'))
+    .action(async (options: TrainOptions) => {
+      process.exitCode = await runTrain(options);
+    });
+}
+
+async function runTrain(options: TrainOptions): Promise<number> {
+  const config = runConfigFrom(options);
+  const { workers, backend } = options;
+  const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));
+  const machine = { workers, threads, backend };
+  if (options.dryRun) {
+    const found = await tryRun(config, machine);
+    if (found === null) return exitStatus.interrupted;
+    printDryRun(found);
+    return exitStatus.done;
+  }
+
+  const out = options.out ?? defaultRunDirectory(options.preset ?? 'nano');
+  const display = new Display();
+  const resume = options.resume ?? false;
+  const summary = await runLocally({ config, out, resume, machine, display }).finally(() => display.end());
+  printSummary(summary);
+  return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
+}
+
+/** What a run came to, and what to type next. */
+export function printSummary(summary: RunSummary): void {
+  const { step, steps, seconds, tokens, out } = summary;
+  const word = summary.interrupted ? colors.yellow('stopped') : colors.green('done');
+  const validation =
+    summary.validationLoss === null ? '' : `, validation loss ${summary.validationLoss.toFixed(4)}`;
+  const best = summary.bestValidationLoss === null ? '' : ` (best ${summary.bestValidationLoss.toFixed(4)})`;
+  print(`${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} tokens`);
+  print(`loss ${summary.trainLoss.toFixed(4)}${validation}${best}`);
+  print(`weights sha256 ${summary.weightsSha256}`);
+  const next = summary.interrupted
+    ? `manyhands train --resume --out ${shellWord(out)}`
+    : `manyhands generate --model ${shellWord(out)} --prompt "…"`;
+  print(`next: npx ${next}`);
+}

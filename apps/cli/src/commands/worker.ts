@@ -1,0 +1,57 @@
+import { availableParallelism, hostname } from 'node:os';
+import { UserError } from '@manyhands/core/config';
+import { startWorker } from '@manyhands/worker';
+import type { Command } from 'commander';
+import { exitStatus } from '../failure.js';
+import { Interrupt } from '../interrupt.js';
+import { choice, subcommand, whole } from '../options.js';
+import { note, noteColors } from '../output.js';
+import { version } from '../version.js';
+import { type BackendChoice, backends } from './shared.js';
+
+interface WorkerOptions {
+  join?: string;
+  threads?: number;
+  backend: BackendChoice;
+  name?: string;
+}
+
+export function worker(): Command {
+  return subcommand('worker', 'join a run, work for it until it is done, leave cleanly on the first Ctrl-C')
+    .option(
+      '--join <url>',
+      'the join line that the coordinator printed (or the environment variable MANYHANDS_JOIN)',
+    )
+    .addOption(whole('--threads <n>', 'threads that compute (default: one a core)', 1, 1024))
+    .addOption(choice('--backend <name>', 'what computes', backends).default('auto'))
+    .option('--name <name>', 'what the coordinator calls this worker (default: the host name)')
+    .action(async (options: WorkerOptions) => {
+      process.exitCode = await work(options);
+    });
+}
+
+async function work(options: WorkerOptions): Promise<number> {
+  const join = options.join ?? process.env.MANYHANDS_JOIN;
+  if (!join) throw new UserError('--join is missing: paste the join line that the coordinator printed.');
+  const working = startWorker({
+    join,
+    threads: options.threads ?? availableParallelism(),
+    backend: options.backend,
+    name: options.name ?? hostname(),
+    version,
+    shards: process.env.MANYHANDS_SHARDS ?? '',
+    report: ({ kind, text }) => note(kind === 'warning' ? `${noteColors.yellow('warning:')} ${text}` : text),
+  });
+  const ofTrain = process.channel !== undefined;
+  // A worker of `train` gets the terminal's Ctrl-C too, but it ends when its parent says so, or is gone.
+  const interrupt = new Interrupt(() => {
+    if (!ofTrain) working.leave();
+  });
+  if (ofTrain) {
+    process.once('disconnect', () => working.leave());
+    process.channel?.unref();
+  }
+  await working.done;
+  interrupt.dispose();
+  return interrupt.happened && !ofTrain ? exitStatus.interrupted : exitStatus.done;
+}

@@ -1,0 +1,14 @@
+export { type Example, promptExample, readBatch } from './example.js';
+export { type NodeReport, norm } from './network.js';
+export { readStepRule, type StepRule } from './optimizer.js';
+export {
+  type Guess,
+  type MovedWeight,
+  movedWeights,
+  type Prediction,
+  predictionAt,
+  type TensorReport,
+  tensorReports,
+} from './outcome.js';
+export { type Subject, tellStory } from './story.js';
+export { type Walk, walk } from './walk.js';

@@ -1,0 +1,105 @@
+import { Graph } from '@manyhands/core/graph';
+import type { Kernels } from '@manyhands/core/kernels';
+import { forward, type Model, parameterNodes, uploadWeights, writeWeights } from '@manyhands/core/model';
+import { applyStep, createOptimizer } from '@manyhands/core/optim';
+import type { Example } from './example.js';
+import { type NodeReport, reportGraph } from './network.js';
+import type { StepRule } from './optimizer.js';
+
+/** A few training steps on one example, with everything that happened on the way. */
+export interface Walk {
+  /** [batch·time,V], by the weights as they were. */
+  readonly logits: Float32Array;
+  /** [batch·time,V], by the weights after the last step. */
+  readonly logitsAfter: Float32Array;
+  /** Mean over the asked positions, in nats: before the first step, and after each. */
+  readonly losses: readonly number[];
+  /** Flat: of the mean loss with respect to each weight, before the first step and before clipping. */
+  readonly gradient: Float32Array;
+  /** Euclidean norm of all of it. */
+  readonly gradNorm: number;
+  /** Flat, after the last step. */
+  readonly after: Float32Array;
+  /** The compute graph of the first step. */
+  readonly graph: readonly NodeReport[];
+}
+
+/**
+ * Trains on one example, over and over, and remembers the first step whole. Every number comes from the compute
+ * graph that training itself uses.
+ */
+export async function walk(
+  kernels: Kernels,
+  model: Model,
+  weights: Float32Array,
+  example: Example,
+  rule: StepRule,
+): Promise<Walk> {
+  const after = weights.slice();
+  const start = kernels.mark();
+  const tensors = uploadWeights(kernels, model, after);
+  const optimizer = createOptimizer(rule.optimizer, model);
+
+  /** One pass forward; `inspect` sees the graph while its tensors live. */
+  const pass = async <T>(inspect: (graph: Graph, loss: ReturnType<Graph['crossEntropy']>) => Promise<T>) => {
+    const mark = kernels.mark();
+    const graph = new Graph(kernels);
+    const { batch, time, inputs, targets } = example;
+    const logits = forward(graph, model, parameterNodes(graph, tensors), { ids: inputs, batch, time });
+    const losses = graph.crossEntropy(logits, graph.input('targets', kernels.indices(targets)));
+    const result = {
+      logits: Float32Array.from(await kernels.read(logits.output)),
+      loss: sum(await kernels.read(losses.output)) / example.asked,
+      seen: await inspect(graph, losses),
+    };
+    kernels.release(mark);
+    return result;
+  };
+
+  const losses: number[] = [];
+  let first: Pick<Walk, 'logits' | 'gradient' | 'gradNorm' | 'graph'> | null = null;
+  for (let step = 1; step <= rule.steps; step++) {
+    const { logits, loss, seen } = await pass(async (graph, loss) => {
+      graph.backward(loss);
+      const sum = await readGradient(graph, model);
+      return { sum, graph: step === 1 ? await reportGraph(graph, example.asked) : [] };
+    });
+    losses.push(loss);
+    const gradient = step === 1 ? seen.sum.map((value) => value / example.asked) : seen.sum;
+    const { gradNorm } = applyStep({
+      model,
+      optimizer,
+      weights: after,
+      gradient: seen.sum,
+      targets: example.asked,
+      learningRate: rule.optimizer.lr,
+      gradientClip: rule.gradientClip,
+      t: step,
+    });
+    first ??= { logits, gradient, gradNorm, graph: seen.graph };
+    writeWeights(kernels, model, tensors, after);
+  }
+  const last = await pass(async () => null);
+  kernels.release(start);
+  if (first === null) throw new RangeError('a walk takes at least one step');
+  return { ...first, logitsAfter: last.logits, losses: [...losses, last.loss], after };
+}
+
+/** The gradient of the summed loss, flat in the model's order; zero for a parameter that nothing asked for. */
+async function readGradient(graph: Graph, model: Model): Promise<Float32Array> {
+  const flat = new Float32Array(model.size);
+  const nodes = new Map(
+    graph.nodes.filter((node) => node.operation === 'parameter').map((node) => [node.name, node]),
+  );
+  for (const { name, offset } of model.parameters) {
+    const gradient = nodes.get(name)?.gradient;
+    if (gradient) flat.set(await graph.kernels.read(gradient), offset);
+  }
+  return flat;
+}
+
+function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
+}

@@ -1,0 +1,44 @@
+/** Seconds as `8 s`, `2:05` or `1:02:05`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '–';
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  const two = (value: number) => String(value).padStart(2, '0');
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+/** A whole number with its thousands apart: `12,345`. */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** Bytes in powers of 1000: `1.2 MB`. */
+export function bytes(value: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = value < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(value) / 3));
+  return `${power === 0 ? value : (value / 1000 ** power).toPrecision(3)} ${units[power]}`;
+}
+
+/** A share as `0.003%`, `4.2%`, `98%`. */
+export function percent(share: number): string {
+  const value = 100 * share;
+  if (value === 0) return '0%';
+  return value < 0.001 ? `${value.toExponential(1)}%` : `${Number(value.toPrecision(2))}%`;
+}
+
+/** `1 worker`, `3 workers`. */
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+}
+
+/** A text in quotes with its line ends and control characters visible. */
+export function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+/** A word as a POSIX shell takes it: left alone where it is plain, in single quotes otherwise. */
+export function shellWord(word: string): string {
+  return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

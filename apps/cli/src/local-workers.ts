@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { exitStatus } from './failure.js';
+
+const main = fileURLToPath(new URL('./main.js', import.meta.url));
+
+/** Starts of one worker before it is given up. */
+const ATTEMPTS = 4;
+
+export interface LocalWorkersOptions {
+  readonly join: string;
+  readonly count: number;
+  readonly threads: number;
+  readonly backend: string;
+  /** Folder of the run's token shards, which workers of this machine read themselves. */
+  readonly shards: string;
+  /** A line that a worker wrote. */
+  note(text: string): void;
+  warn(text: string): void;
+  /** No worker is left, and none will be started again. */
+  hopeless(reason: string): void;
+}
+
+/** The worker processes of `train`: started together, started again when they die, ended with the run. */
+export class LocalWorkers {
+  readonly #options: LocalWorkersOptions;
+  readonly #children = new Set<ChildProcess>();
+  readonly #slots: Promise<void>[];
+  #ending = false;
+
+  constructor(options: LocalWorkersOptions) {
+    this.#options = options;
+    let left = options.count;
+    this.#slots = Array.from({ length: options.count }, async (_, index) => {
+      const reason = await this.#keepAlive(`worker-${index + 1}`);
+      if (reason !== null && --left === 0) options.hopeless(reason);
+    });
+  }
+
+  /** The run is over: workers that die from here on are not started again. Resolves when all have ended. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    const late = setTimeout(() => this.kill(), 10_000);
+    for (const child of this.#children) if (child.connected) child.disconnect();
+    await Promise.all(this.#slots);
+    clearTimeout(late);
+  }
+
+  kill(): void {
+    this.#ending = true;
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  /** Resolves with null when the worker ended with the run, with the reason where it was given up. */
+  async #keepAlive(name: string): Promise<string | null> {
+    for (let attempt = 1; ; attempt++) {
+      const end = await this.#start(name);
+      if (this.#ending || end.status === exitStatus.done) return null;
+      const death = `${name} ended with ${end.signal ?? `status ${end.status}`}`;
+      const pointless = end.status === exitStatus.usage;
+      if (pointless || attempt === ATTEMPTS) {
+        const reason = end.lastLine ? `${death}: ${end.lastLine}` : death;
+        this.#options.warn(`${reason}; it is not started again`);
+        return reason;
+      }
+      this.#options.warn(`${death}; its work goes to others, and it is started again`);
+    }
+  }
+
+  #start(name: string): Promise<{ status: number | null; signal: string | null; lastLine: string }> {
+    const { join, threads, backend, shards, note } = this.#options;
+    const args = ['worker', '--threads', String(threads), '--backend', backend, '--name', name];
+    // The join line holds a secret: an environment is private to the user, an argument list is not.
+    const env = { ...process.env, MANYHANDS_JOIN: join, MANYHANDS_SHARDS: shards };
+    const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#children.add(child);
+    let lastLine = '';
+    if (child.stderr) {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        lastLine = line;
+        note(`${name}: ${line}`);
+      });
+    }
+    return new Promise((resolve) => {
+      child.on('error', (error) =>
+        resolve({ status: exitStatus.failed, signal: null, lastLine: error.message }),
+      );
+      child.on('close', (status, signal) => {
+        this.#children.delete(child);
+        resolve({ status, signal, lastLine });
+      });
+    });
+  }
+}

@@ -1,4 +1,3 @@
-export { modelHash, parseModelConfig } from './identity.js';
 export {
   activationBytes,
   flopsPerToken,
@@ -7,6 +6,7 @@ export {
   parameterCount,
 } from './cost.js';
 export { createCache, forward } from './forward.js';
+export { modelHash, parseModelConfig } from './identity.js';
 export {
   architectures,
   createModel,

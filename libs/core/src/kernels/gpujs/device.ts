@@ -1,0 +1,338 @@
+import { cpus } from 'node:os';
+import { KernelError, type Shape, type Tensor } from '../kernels.js';
+import {
+  acquireWebGpu,
+  type BufferHandle,
+  type Gpu,
+  type GpuJs,
+  type GpuKernel,
+  type GpuMode,
+  type Handle,
+  installedLibraries,
+  type Libraries,
+  loadGpuJs,
+  reason,
+  releaseWebGpu,
+  type WebGpuContext,
+} from './foreign.js';
+import { type Helper, type Matrix, type Program, program, type Thread } from './program.js';
+
+/** A matrix (a vector is one row), or a cube within an operation, whose values come when the queue reaches it. */
+export class DeviceTensor implements Tensor {
+  handle: Handle | null = null;
+  failure: KernelError | null = null;
+  released = false;
+
+  /** `size`: columns, rows and, for a cube, planes. `range`: of an index tensor's values. */
+  constructor(
+    readonly device: Device,
+    readonly shape: Shape,
+    readonly type: Tensor['type'],
+    readonly size: readonly number[],
+    readonly range: { readonly least: number; readonly greatest: number } | null = null,
+  ) {}
+
+  get columns(): number {
+    return this.size[0];
+  }
+
+  get rows(): number {
+    return this.size[1];
+  }
+}
+
+/** A kernel that ran: in which mode it really ran, and how often. */
+export interface LaunchRecord {
+  readonly kernel: string;
+  readonly mode: string;
+  readonly fallbackReason: string | null;
+  launches: number;
+}
+
+/**
+ * Runs programs in order, on one gpu.js mode. Calls only append to a queue: gpu.js compiles for WebGPU in
+ * promises, so a tensor's values are there when the queue has come so far. A step that fails leaves its error in
+ * the tensors it should have filled, later steps hand it on, and `read` rejects with it; the queue itself never
+ * rejects.
+ */
+export class Device {
+  readonly launched: LaunchRecord[] = [];
+  /** By program and constants; sizes vary freely. */
+  private readonly compiled = new Map<object, Map<string, CompiledProgram>>();
+  private queue: Promise<void> = Promise.resolve();
+  private reads: Promise<unknown> = Promise.resolve();
+  private failure: KernelError | null = null;
+
+  private constructor(
+    readonly mode: GpuMode,
+    /** The device in its own words. */
+    readonly description: string,
+    private readonly gpuJs: GpuJs,
+    private readonly gpu: Gpu,
+    context: WebGpuContext | null,
+  ) {
+    // WebGPU reports a full memory or an invalid command here and nowhere else, and goes on with zeros.
+    context?.device.addEventListener('uncapturederror', (event) => {
+      this.failure ??= new KernelError(`the GPU refused a command: ${event.error.message}`);
+    });
+  }
+
+  /**
+   * Without a mode: webgpu where an adapter answers, webasm otherwise.
+   * @throws KernelError where a package, the adapter or the mode is missing.
+   */
+  static async open(mode: GpuMode | undefined, libraries: Libraries = installedLibraries): Promise<Device> {
+    const gpuJs = await loadGpuJs(libraries);
+    if (mode === undefined) {
+      return Device.openWebGpu(gpuJs, libraries).catch(() => Device.openProcessor('webasm', gpuJs));
+    }
+    return mode === 'webgpu' ? Device.openWebGpu(gpuJs, libraries) : Device.openProcessor(mode, gpuJs);
+  }
+
+  private static async openWebGpu(gpuJs: GpuJs, libraries: Libraries): Promise<Device> {
+    const context = await acquireWebGpu(gpuJs, libraries);
+    const { description, vendor, architecture, device } = context.adapter.info;
+    const words =
+      description || [vendor, architecture, device].filter(Boolean).join(' ') || 'a GPU without a name';
+    return new Device('webgpu', words, gpuJs, createGpu(gpuJs, 'webgpu'), context);
+  }
+
+  private static openProcessor(mode: GpuMode, gpuJs: GpuJs): Device {
+    return new Device(mode, cpus()[0]?.model ?? process.arch, gpuJs, createGpu(gpuJs, mode), null);
+  }
+
+  /** A copy of `values` as a matrix of the shape's last axis by all others. */
+  upload(values: Float32Array | Float64Array, shape: Shape): DeviceTensor {
+    const tensor = new DeviceTensor(this, shape, 'float', matrixSize(shape));
+    this.overwrite(tensor, values);
+    return tensor;
+  }
+
+  /** A vector of whole numbers, which float32 holds exactly below 2²⁴. */
+  uploadIndices(values: Int32Array): DeviceTensor {
+    let least = 0;
+    let greatest = 0;
+    for (const value of values) {
+      if (value < least) least = value;
+      if (value > greatest) greatest = value;
+    }
+    if (greatest >= 2 ** 24)
+      throw new KernelError(`an index of ${greatest} is above this backend's 16777215`);
+    const tensor = new DeviceTensor(this, [values.length], 'index', [values.length, 1], { least, greatest });
+    this.overwrite(tensor, Float32Array.from(values));
+    return tensor;
+  }
+
+  /** Gives a tensor new values; steps that are queued already still see the old ones. */
+  overwrite(target: DeviceTensor, values: Float32Array | Float64Array): void {
+    const [columns, rows] = target.size;
+    if (values.length !== columns * rows) {
+      throw new KernelError(
+        `${values.length} values do not fill a tensor of shape [${target.shape.join(', ')}]`,
+      );
+    }
+    const copy = Float32Array.from(values);
+    this.fill(target, 'upload', () => {
+      if (this.mode !== 'webgpu') {
+        return Array.from({ length: rows }, (_, row) => copy.subarray(row * columns, (row + 1) * columns));
+      }
+      return this.run(uploadProgram, {}, target.size, [new this.gpuJs.Input(copy, target.size)]);
+    });
+  }
+
+  /** Queues a program over every entry of a new tensor. `size` makes it a cube: columns, rows, planes. */
+  launch<Constants extends object>(
+    kernel: Program<Constants>,
+    constants: Constants,
+    shape: Shape,
+    operands: readonly (DeviceTensor | number)[],
+    size: readonly number[] = matrixSize(shape),
+  ): DeviceTensor {
+    const tensor = new DeviceTensor(this, shape, 'float', size);
+    this.launchInto(tensor, kernel, constants, operands);
+    return tensor;
+  }
+
+  /** As `launch`, over a tensor whose handles stay valid. It may be among the operands: they are read before. */
+  launchInto<Constants extends object>(
+    target: DeviceTensor,
+    kernel: Program<Constants>,
+    constants: Constants,
+    operands: readonly (DeviceTensor | number)[],
+  ): void {
+    this.fill(target, kernel.source.name, () =>
+      this.run(
+        kernel,
+        constants,
+        target.size,
+        operands.map((operand) => (typeof operand === 'number' ? operand : handleOf(operand))),
+      ),
+    );
+  }
+
+  /** Waits for the queue and the device. Rejects with the error of an earlier step. */
+  read(tensor: DeviceTensor): Promise<Float32Array> {
+    const reading = new Promise<Float32Array>((resolve, reject) => {
+      this.enqueue(() => {
+        this.fetch(tensor).then(resolve, reject);
+      });
+    });
+    this.reads = Promise.allSettled([this.reads, reading]);
+    return reading;
+  }
+
+  /** Frees tensors once every step that is queued by now has used them. */
+  release(tensors: readonly DeviceTensor[]): void {
+    for (const tensor of tensors) tensor.released = true;
+    this.enqueue(() => {
+      for (const tensor of tensors) free(tensor);
+    });
+  }
+
+  /** Waits for what is queued and gives the device back. */
+  async close(): Promise<void> {
+    await this.queue;
+    await this.reads;
+    await this.gpu.destroy();
+    this.compiled.clear();
+    if (this.mode === 'webgpu') await releaseWebGpu(this.gpuJs);
+  }
+
+  private enqueue(step: () => void | Promise<void>): void {
+    this.queue = this.queue.then(step);
+  }
+
+  private fill(target: DeviceTensor, name: string, compute: () => Handle | Promise<Handle>): void {
+    this.enqueue(async () => {
+      let handle: Handle | null = null;
+      let failure: KernelError | null = null;
+      try {
+        handle = await compute();
+      } catch (error) {
+        failure =
+          error instanceof KernelError
+            ? error
+            : new KernelError(`kernel ${name} failed: ${reason(error)}`, { cause: error });
+      }
+      free(target);
+      target.handle = handle;
+      target.failure = failure;
+    });
+  }
+
+  private async run<Constants extends object>(
+    kernel: Program<Constants>,
+    constants: Constants,
+    size: readonly number[],
+    operands: readonly (Handle | object | number)[],
+  ): Promise<Handle> {
+    if (this.failure !== null) throw this.failure;
+    const compiled = this.compile(kernel, constants);
+    compiled.launch.setOutput(size);
+    const handle = await compiled.launch(...operands);
+    const { constructor: ran, fallbackReason } = compiled.launch.kernel;
+    // gpu.js computes in plain JavaScript what a mode cannot do, and only warns.
+    if (ran.mode !== this.mode || fallbackReason !== null) {
+      throw new KernelError(
+        `kernel ${kernel.source.name} ran in mode ${ran.mode} instead of ${this.mode} (${fallbackReason ?? 'no reason given'})`,
+      );
+    }
+    if (compiled.record === null) {
+      compiled.record = { kernel: kernel.source.name, mode: ran.mode, fallbackReason, launches: 0 };
+      this.launched.push(compiled.record);
+    }
+    compiled.record.launches += 1;
+    return handle;
+  }
+
+  private compile<Constants extends object>(
+    kernel: Program<Constants>,
+    constants: Constants,
+  ): CompiledProgram {
+    let variants = this.compiled.get(kernel);
+    if (variants === undefined) {
+      variants = new Map();
+      this.compiled.set(kernel, variants);
+    }
+    const key = JSON.stringify(constants);
+    let compiled = variants.get(key);
+    if (compiled === undefined) {
+      const launch = this.gpu.createKernel(kernel.source, {
+        constants,
+        functions: kernel.helpers.map(registered),
+        output: [1, 1],
+        dynamicOutput: true,
+        dynamicArguments: true,
+        pipeline: true,
+        immutable: true,
+        // gpu.js cuts a loop whose end is not a constant after 1,000 rounds, unless told otherwise.
+        loopMaxIterations: 2 ** 30,
+      });
+      compiled = { launch, record: null };
+      variants.set(key, compiled);
+    }
+    return compiled;
+  }
+
+  private async fetch(tensor: DeviceTensor): Promise<Float32Array> {
+    const handle = handleOf(tensor);
+    const rows = isBuffer(handle) ? await handle.toArray() : handle;
+    if (this.failure !== null) throw this.failure;
+    const values = new Float32Array(tensor.rows * tensor.columns);
+    rows.forEach((row, index) => {
+      values.set(row, index * tensor.columns);
+    });
+    return values;
+  }
+}
+
+interface CompiledProgram {
+  readonly launch: GpuKernel;
+  record: LaunchRecord | null;
+}
+
+/** A tensor's last axis by all others: [columns, rows]. */
+export function matrixSize(shape: Shape): [number, number] {
+  const columns = shape.at(-1) ?? 1;
+  const rows = shape.slice(0, -1).reduce((product, length) => product * length, 1);
+  if (!(columns > 0 && rows > 0))
+    throw new KernelError(`a tensor of shape [${shape.join(', ')}] has no entries`);
+  return [columns, rows];
+}
+
+const uploadProgram = program<object>(function upload(this: Thread<object>, values: Matrix): number {
+  return values[this.thread.y][this.thread.x];
+});
+
+function registered({ source, integers }: Helper): object {
+  const type = integers ? 'Integer' : 'Number';
+  return {
+    source: source.toString(),
+    settings: { argumentTypes: new Array<string>(source.length).fill(type), returnType: type },
+  };
+}
+
+function createGpu(gpuJs: GpuJs, mode: GpuMode): Gpu {
+  try {
+    return new gpuJs.GPU({ mode });
+  } catch (error) {
+    throw new KernelError(`mode ${mode} is not available on this machine: ${reason(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function handleOf(tensor: DeviceTensor): Handle {
+  if (tensor.failure !== null) throw tensor.failure;
+  if (tensor.handle === null) throw new KernelError('a tensor was used after its release');
+  return tensor.handle;
+}
+
+function isBuffer(handle: Handle): handle is BufferHandle {
+  return 'toArray' in handle;
+}
+
+function free(tensor: DeviceTensor): void {
+  if (tensor.handle !== null && isBuffer(tensor.handle)) tensor.handle.delete();
+  tensor.handle = null;
+}

@@ -1,0 +1,116 @@
+import { KernelError } from '../kernels.js';
+
+/** The part of gpu.js 2.24 that is used here, as its source defines it: its own types leave WebGPU out. */
+export interface GpuJs {
+  readonly GPU: new (settings: { mode: GpuMode }) => Gpu;
+  readonly Input: new (values: Float32Array, size: readonly number[]) => object;
+  readonly WebGPUContext: { acquire(): Promise<WebGpuContext>; destroy(): Promise<void> };
+}
+
+export type GpuMode = 'webgpu' | 'webasm' | 'cpu';
+
+export interface Gpu {
+  createKernel(source: (...operands: never[]) => number, settings: object): GpuKernel;
+  destroy(): Promise<void>;
+}
+
+export interface GpuKernel {
+  (...operands: readonly (Handle | object | number)[]): Handle | Promise<Handle>;
+  setOutput(size: readonly number[]): void;
+  readonly kernel: {
+    readonly constructor: { readonly mode: string };
+    readonly fallbackReason: string | null;
+  };
+}
+
+/** What a kernel returns: rows in this process's memory, or a buffer that stays on the device. */
+export type Handle = readonly Float32Array[] | BufferHandle;
+
+export interface BufferHandle {
+  toArray(): Promise<readonly Float32Array[]>;
+  delete(): void;
+}
+
+export interface WebGpuContext {
+  readonly adapter: {
+    readonly info: Readonly<Record<'description' | 'device' | 'vendor' | 'architecture', string>>;
+  };
+  readonly device: {
+    addEventListener(
+      type: 'uncapturederror',
+      listener: (event: { error: { message: string } }) => void,
+    ): void;
+  };
+}
+
+/** The npm packages behind this backend, which an installation may leave out. */
+export interface Libraries {
+  gpuJs(): Promise<{ readonly default: GpuJs }>;
+  webGpu(): Promise<{ create(options: string[]): object }>;
+}
+
+// Their names are no literals, so that the compiler does not ask for packages that may be absent.
+const packages: { readonly gpuJs: string; readonly webGpu: string } = { gpuJs: 'gpu.js', webGpu: 'webgpu' };
+
+export const installedLibraries: Libraries = {
+  gpuJs: () => import(packages.gpuJs),
+  webGpu: () => import(packages.webGpu),
+};
+
+/** @throws KernelError where the package is not installed. */
+export async function loadGpuJs(libraries: Libraries): Promise<GpuJs> {
+  try {
+    return (await libraries.gpuJs()).default;
+  } catch (error) {
+    throw new KernelError(
+      `the gpujs backend needs the npm package gpu.js, which cannot be loaded: install it, or use the cpu backend (${reason(error)})`,
+      { cause: error },
+    );
+  }
+}
+
+// One WebGPU device serves all of a thread's kernels, and goes when the last of them is disposed.
+let users = 0;
+
+/**
+ * The thread's WebGPU device; each call is answered by one `releaseWebGpu`.
+ * @throws KernelError where the package is not installed or no adapter answers.
+ */
+export async function acquireWebGpu(gpuJs: GpuJs, libraries: Libraries): Promise<WebGpuContext> {
+  const scope: typeof globalThis & { navigator?: { gpu?: object } } = globalThis;
+  if (scope.navigator?.gpu === undefined) {
+    const gpu = await createWebGpu(libraries);
+    if (scope.navigator === undefined) scope.navigator = {};
+    Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
+  }
+  try {
+    const context = await gpuJs.WebGPUContext.acquire();
+    users += 1;
+    return context;
+  } catch (error) {
+    throw new KernelError(
+      `mode webgpu needs a GPU with a Vulkan, Metal or Direct3D 12 driver, and none answered: use mode webasm or the cpu backend (${reason(error)})`,
+      { cause: error },
+    );
+  }
+}
+
+export async function releaseWebGpu(gpuJs: GpuJs): Promise<void> {
+  users -= 1;
+  if (users === 0) await gpuJs.WebGPUContext.destroy();
+}
+
+async function createWebGpu(libraries: Libraries): Promise<object> {
+  try {
+    return (await libraries.webGpu()).create([]);
+  } catch (error) {
+    throw new KernelError(
+      `mode webgpu needs the npm package webgpu, which cannot be loaded: install it, or use mode webasm (${reason(error)})`,
+      { cause: error },
+    );
+  }
+}
+
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

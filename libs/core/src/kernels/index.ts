@@ -1,0 +1,2 @@
+export * from './kernels.js';
+export { createReferenceKernels } from './reference/reference-kernels.js';

@@ -1,0 +1,5 @@
+export { DROPOUT, type DropoutPlace, dropoutMask, dropoutScale, dropoutThreshold } from './dropout.js';
+export { math } from './math.js';
+export { philox, words } from './philox.js';
+export { type RandomStream, randomStream } from './random-stream.js';
+export { sha256 } from './sha256.js';

@@ -22,7 +22,7 @@ export const noSoftwareGpu =
 export async function softwareGpuEnvironment(): Promise<NodeJS.ProcessEnv> {
   if (noSoftwareGpu !== null) throw new Error(noSoftwareGpu);
   const folder = await unpack();
-  const libraries = [folder, process.env['LD_LIBRARY_PATH']].filter(Boolean).join(':');
+  const libraries = [folder, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
   const driver = join(folder, 'vk_swiftshader_icd.json');
   return { ...process.env, VK_ICD_FILENAMES: driver, VK_DRIVER_FILES: driver, LD_LIBRARY_PATH: libraries };
 }

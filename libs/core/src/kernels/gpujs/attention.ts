@@ -1,6 +1,7 @@
-import type { AttentionShape } from '../kernels.js';
+import type { AttentionSizes } from '../shapes.js';
 import type { Device, DeviceTensor } from './device.js';
 import { type Cube, type Matrix, program, type Thread } from './program.js';
+import { concat } from './rows.js';
 
 /** Where the heads lie in a row of qkv: the queries of all heads, then the keys, then the values. */
 interface Heads {
@@ -190,7 +191,7 @@ const sumOverQueries = program<Heads>(function sumOverQueries(
   return sum;
 });
 
-function layoutOf({ heads, kvHeads, headDim }: AttentionShape): Heads {
+function layoutOf({ heads, kvHeads, headDim }: AttentionSizes): Heads {
   return {
     heads,
     group: heads / kvHeads,
@@ -204,11 +205,10 @@ function layoutOf({ heads, kvHeads, headDim }: AttentionShape): Heads {
 export function attention(
   device: Device,
   qkv: DeviceTensor,
-  shape: AttentionShape,
+  sizes: AttentionSizes,
 ): { out: DeviceTensor; logSumExp: DeviceTensor } {
-  const { batch, time, heads, headDim, first = 0 } = shape;
-  const layout = layoutOf(shape);
-  const queries = time - first;
+  const { batch, time, heads, headDim, first, queries } = sizes;
+  const layout = layoutOf(sizes);
   const logSumExp = device.launch(logSumExpOfScores, layout, [batch, heads, queries], [qkv, time, first]);
   const probabilities = device.launch(
     probabilitiesOfKeys,
@@ -227,17 +227,16 @@ export function attention(
   return { out, logSumExp };
 }
 
-/** The gradients of the queries, the keys and the values, each [B·T, its heads · headDim]. */
 export function attentionBackward(
   device: Device,
   gradient: DeviceTensor,
   qkv: DeviceTensor,
   out: DeviceTensor,
   logSumExp: DeviceTensor,
-  shape: AttentionShape,
-): [DeviceTensor, DeviceTensor, DeviceTensor] {
-  const { batch, time, heads, kvHeads, headDim } = shape;
-  const layout = layoutOf(shape);
+  sizes: AttentionSizes,
+): DeviceTensor {
+  const { batch, time, heads, kvHeads, headDim } = sizes;
+  const layout = layoutOf(sizes);
   const cube = [batch * heads, time, time];
   const size = [time, time, batch * heads];
   const probabilities = device.launch(probabilitiesOfKeys, layout, cube, [qkv, logSumExp, time, 0], size);
@@ -258,6 +257,7 @@ export function attentionBackward(
   );
   const keys = device.launch(sumOverQueries, layout, shared, [scores, qkv, time]);
   const values = device.launch(sumOverQueries, layout, shared, [probabilities, gradient, time]);
-  device.release([probabilities, delta, scores]);
-  return [queries, keys, values];
+  const joined = concat(device, [queries, keys, values]);
+  device.release([probabilities, delta, scores, queries, keys, values]);
+  return joined;
 }

@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { KernelError, type Shape, type Tensor } from '../kernels.js';
+import { type IndexRange, rangeOf } from '../shapes.js';
 import {
   acquireWebGpu,
   type BufferHandle,
@@ -29,7 +30,7 @@ export class DeviceTensor implements Tensor {
     readonly shape: Shape,
     readonly type: Tensor['type'],
     readonly size: readonly number[],
-    readonly range: { readonly least: number; readonly greatest: number } | null = null,
+    readonly range: IndexRange = rangeOf(new Int32Array()),
   ) {}
 
   get columns(): number {
@@ -110,27 +111,18 @@ export class Device {
 
   /** A vector of whole numbers, which float32 holds exactly below 2²⁴. */
   uploadIndices(values: Int32Array): DeviceTensor {
-    let least = 0;
-    let greatest = 0;
-    for (const value of values) {
-      if (value < least) least = value;
-      if (value > greatest) greatest = value;
+    const range = rangeOf(values);
+    if (range.greatest >= 2 ** 24) {
+      throw new KernelError(`an index of ${range.greatest} is above 16777215, the largest of this backend`);
     }
-    if (greatest >= 2 ** 24)
-      throw new KernelError(`an index of ${greatest} is above this backend's 16777215`);
-    const tensor = new DeviceTensor(this, [values.length], 'index', [values.length, 1], { least, greatest });
+    const tensor = new DeviceTensor(this, [values.length], 'index', matrixSize([values.length]), range);
     this.overwrite(tensor, Float32Array.from(values));
     return tensor;
   }
 
   /** Gives a tensor new values; steps that are queued already still see the old ones. */
   overwrite(target: DeviceTensor, values: Float32Array | Float64Array): void {
-    const [columns, rows] = target.size;
-    if (values.length !== columns * rows) {
-      throw new KernelError(
-        `${values.length} values do not fill a tensor of shape [${target.shape.join(', ')}]`,
-      );
-    }
+    const { columns, rows } = target;
     const copy = Float32Array.from(values);
     this.fill(target, 'upload', () => {
       if (this.mode !== 'webgpu') {

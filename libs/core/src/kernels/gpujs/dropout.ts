@@ -1,5 +1,5 @@
-import { DROPOUT, dropoutThreshold } from '../../numeric/index.js';
-import type { DropoutKey } from '../kernels.js';
+import { DROPOUT, dropoutScale, dropoutThreshold } from '../../numeric/index.js';
+import { type DropoutKey, KernelError } from '../kernels.js';
 import type { Device, DeviceTensor } from './device.js';
 import { type Helper, type Matrix, program, type Thread } from './program.js';
 
@@ -129,13 +129,23 @@ const dropEntries = program<Dropping>(
   ...helpers,
 );
 
+/** @throws KernelError where the probability is not in [0, 1) or a part of the key is no 32-bit number */
 export function dropout(device: Device, x: DeviceTensor, probability: number, key: DropoutKey): DeviceTensor {
+  const { seed, step, microBatch, layer } = key;
+  if (!(probability >= 0 && probability < 1)) {
+    throw new KernelError(
+      `dropout's probability is ${probability}, but must be from 0 up to, not including, 1`,
+    );
+  }
+  for (const word of [seed, step, microBatch, layer]) {
+    if (word >>> 0 !== word) throw new KernelError(`dropout: ${word} in the key is not from 0 to 2³²−1`);
+  }
   const stream = device.upload(
-    Float32Array.from([key.seed, key.step, key.microBatch, key.layer, DROPOUT].flatMap(halves)),
+    Float32Array.from([seed, step, microBatch, layer, DROPOUT].flatMap(halves)),
     [10],
   );
   const [thresholdA, thresholdB] = halves(dropoutThreshold(probability));
-  const constants = { thresholdA, thresholdB, scale: Math.fround(1 / (1 - probability)) };
+  const constants = { thresholdA, thresholdB, scale: dropoutScale(probability) };
   const out = device.launch(dropEntries, constants, x.shape, [x, stream, x.columns]);
   device.release([stream]);
   return out;

@@ -11,6 +11,7 @@ import {
   type Tensor,
   type WeightLayout,
 } from '../kernels.js';
+import * as shapes from '../shapes.js';
 import { attention, attentionBackward } from './attention.js';
 import { Device, DeviceTensor, type LaunchRecord } from './device.js';
 import { dropout } from './dropout.js';
@@ -46,6 +47,7 @@ export class GpuKernels implements Kernels {
   }
 
   tensor(data: Float32Array | Float64Array, shape: Shape): Tensor {
+    shapes.checkShape(shape, data.length);
     return this.keep(this.device.upload(data, shape));
   }
 
@@ -54,10 +56,11 @@ export class GpuKernels implements Kernels {
   }
 
   zeros(shape: Shape): Tensor {
-    return this.tensor(new Float32Array(shape.reduce((product, length) => product * length, 1)), shape);
+    return this.tensor(new Float32Array(shapes.sizeOf(shape)), shape);
   }
 
   write(target: Tensor, data: Float32Array | Float64Array): void {
+    shapes.checkShape(target.shape, data.length);
     this.device.overwrite(this.floats(target), data);
   }
 
@@ -82,94 +85,73 @@ export class GpuKernels implements Kernels {
   }
 
   embedding(table: Tensor, ids: Tensor): Tensor {
-    const weights = this.floats(table);
-    return this.keep(embedding(this.device, weights, this.indexes(ids, 0, weights.rows)));
+    const [rows] = shapes.matrix("embedding's table", table);
+    const index = this.indexes(ids);
+    shapes.checkRange('embedding', index.range, 0, rows);
+    return this.keep(embedding(this.device, this.floats(table), index));
   }
 
   embeddingBackward(gradient: Tensor, ids: Tensor, rows: number): Tensor {
-    const index = this.indexes(ids, 0, rows);
-    return this.keep(embeddingBackward(this.device, this.matrix(gradient, index.columns), index, rows));
+    const index = this.indexes(ids);
+    shapes.expectShape("embedding's gradient", gradient, index.columns, null);
+    shapes.checkRange('embedding', index.range, 0, rows);
+    return this.keep(embeddingBackward(this.device, this.floats(gradient), index, rows));
   }
 
   linear(x: Tensor, weight: Tensor, bias: Tensor | null, layout: WeightLayout): Tensor {
-    const input = this.floats(x);
-    const [inputs, outputs] = layout === 'inOut' ? [input.columns, null] : [null, input.columns];
-    const matrix = this.matrix(weight, inputs, outputs);
-    const vector = bias && this.matrix(bias, 1, layout === 'inOut' ? matrix.columns : matrix.rows);
-    return this.keep(linear(this.device, input, matrix, vector, layout));
+    shapes.linearSizes(x, weight, bias, layout);
+    return this.keep(
+      linear(this.device, this.floats(x), this.floats(weight), bias && this.floats(bias), layout),
+    );
   }
 
-  linearBackward(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    hasBias: boolean,
-    layout: WeightLayout,
-  ): { x: Tensor; weight: Tensor; bias: Tensor | null } {
-    const input = this.floats(x);
-    const delta = this.matrix(gradient, input.rows);
-    const [rows, columns] =
-      layout === 'inOut' ? [input.columns, delta.columns] : [delta.columns, input.columns];
-    const made = linearBackward(
-      this.device,
-      delta,
-      input,
-      this.matrix(weight, rows, columns),
-      hasBias,
-      layout,
-    );
+  linearBackward(gradient: Tensor, x: Tensor, weight: Tensor, hasBias: boolean, layout: WeightLayout) {
+    const { n, m } = shapes.linearSizes(x, weight, null, layout);
+    shapes.expectShape("linear's gradient", gradient, n, m);
+    const operands = [gradient, x, weight].map((tensor) => this.floats(tensor));
+    const made = linearBackward(this.device, operands[0], operands[1], operands[2], hasBias, layout);
     return { x: this.keep(made.x), weight: this.keep(made.weight), bias: made.bias && this.keep(made.bias) };
   }
 
-  layerNorm(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    epsilon: number,
-  ): { out: Tensor; mean: Tensor; rstd: Tensor } {
-    const input = this.floats(x);
-    const [scale, shift] = [weight, bias].map((vector) => this.matrix(vector, 1, input.columns));
-    const { out, mean, rstd } = layerNorm(this.device, input, scale, shift, epsilon);
-    return { out: this.keep(out), mean: this.keep(mean), rstd: this.keep(rstd) };
-  }
-
-  layerNormBackward(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-  ): { x: Tensor; weight: Tensor; bias: Tensor } {
-    const input = this.floats(x);
-    const { rows, columns } = input;
-    const made = layerNormBackward(
-      this.device,
-      this.matrix(gradient, rows, columns),
-      input,
-      this.matrix(weight, 1, columns),
-      this.matrix(mean, 1, rows),
-      this.matrix(rstd, 1, rows),
+  layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number) {
+    shapes.normSizes('layerNorm', x, [weight, bias]);
+    return this.keepAll(
+      layerNorm(this.device, this.floats(x), this.floats(weight), this.floats(bias), epsilon),
     );
-    return { x: this.keep(made.x), weight: this.keep(made.weight), bias: this.keep(made.bias) };
   }
 
-  rmsNorm(x: Tensor, weight: Tensor, epsilon: number): { out: Tensor; rstd: Tensor } {
-    const input = this.floats(x);
-    const { out, rstd } = rmsNorm(this.device, input, this.matrix(weight, 1, input.columns), epsilon);
-    return { out: this.keep(out), rstd: this.keep(rstd) };
-  }
-
-  rmsNormBackward(gradient: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): { x: Tensor; weight: Tensor } {
-    const input = this.floats(x);
-    const { rows, columns } = input;
-    const made = rmsNormBackward(
-      this.device,
-      this.matrix(gradient, rows, columns),
-      input,
-      this.matrix(weight, 1, columns),
-      this.matrix(rstd, 1, rows),
+  layerNormBackward(gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor) {
+    shapes.normSizes('layerNorm', x, [weight], [mean, rstd]);
+    shapes.sameShape("layerNorm's gradient", x, gradient);
+    return this.keepAll(
+      layerNormBackward(
+        this.device,
+        this.floats(gradient),
+        this.floats(x),
+        this.floats(weight),
+        this.floats(mean),
+        this.floats(rstd),
+      ),
     );
-    return { x: this.keep(made.x), weight: this.keep(made.weight) };
+  }
+
+  rmsNorm(x: Tensor, weight: Tensor, epsilon: number) {
+    shapes.normSizes('rmsNorm', x, [weight]);
+    return this.keepAll(rmsNorm(this.device, this.floats(x), this.floats(weight), epsilon));
+  }
+
+  rmsNormBackward(gradient: Tensor, x: Tensor, weight: Tensor, rstd: Tensor) {
+    shapes.normSizes('rmsNorm', x, [weight], [rstd]);
+    shapes.sameShape("rmsNorm's gradient", x, gradient);
+    return this.keepAll(
+      rmsNormBackward(
+        this.device,
+        this.floats(gradient),
+        this.floats(x),
+        this.floats(weight),
+        this.floats(rstd),
+      ),
+    );
   }
 
   activation(x: Tensor, kind: ActivationKind): Tensor {
@@ -177,30 +159,32 @@ export class GpuKernels implements Kernels {
   }
 
   activationBackward(gradient: Tensor, x: Tensor, kind: ActivationKind): Tensor {
-    const [delta, input] = this.alike(gradient, x);
-    return this.keep(activationBackward(this.device, delta, input, kind));
+    shapes.sameShape("activation's gradient", x, gradient);
+    return this.keep(activationBackward(this.device, this.floats(gradient), this.floats(x), kind));
   }
 
   swiglu(gate: Tensor, up: Tensor): Tensor {
-    const [gates, ups] = this.alike(gate, up);
-    return this.keep(swiglu(this.device, gates, ups));
+    shapes.sameShape("swiglu's up", gate, up);
+    return this.keep(swiglu(this.device, this.floats(gate), this.floats(up)));
   }
 
-  swigluBackward(gradient: Tensor, gate: Tensor, up: Tensor): { gate: Tensor; up: Tensor } {
-    const [delta, gates, ups] = this.alike(gradient, gate, up);
-    const made = swigluBackward(this.device, delta, gates, ups);
-    return { gate: this.keep(made.gate), up: this.keep(made.up) };
+  swigluBackward(gradient: Tensor, gate: Tensor, up: Tensor) {
+    shapes.sameShape("swiglu's up", gate, up);
+    shapes.sameShape("swiglu's gradient", gate, gradient);
+    return this.keepAll(
+      swigluBackward(this.device, this.floats(gradient), this.floats(gate), this.floats(up)),
+    );
   }
 
   rope(x: Tensor, positions: Tensor, options: RopeOptions, inverse: boolean): Tensor {
-    const index = this.indexes(positions, 0, Number.POSITIVE_INFINITY);
-    const input = this.matrix(x, index.columns, options.heads * options.headDim);
-    return this.keep(this.tables.rope(input, index, options, inverse));
+    shapes.ropeSizes(x, positions, options);
+    const index = this.indexes(positions);
+    shapes.checkRange('rope', index.range, 0, Number.POSITIVE_INFINITY);
+    return this.keep(this.tables.rope(this.floats(x), index, options, inverse));
   }
 
-  attention(qkv: Tensor, shape: AttentionShape): { out: Tensor; logSumExp: Tensor } {
-    const { out, logSumExp } = attention(this.device, this.queriesKeysValues(qkv, shape), shape);
-    return { out: this.keep(out), logSumExp: this.keep(logSumExp) };
+  attention(qkv: Tensor, shape: AttentionShape) {
+    return this.keepAll(attention(this.device, this.floats(qkv), shapes.attentionSizes(qkv, shape)));
   }
 
   attentionBackward(
@@ -210,68 +194,60 @@ export class GpuKernels implements Kernels {
     logSumExp: Tensor,
     shape: AttentionShape,
   ): Tensor {
-    if ((shape.first ?? 0) > 0) throw new KernelError('attention with first > 0 cannot be differentiated');
-    const [delta, output] = this.alike(gradient, out);
-    const input = this.queriesKeysValues(qkv, shape);
-    const parts = attentionBackward(this.device, delta, input, output, this.floats(logSumExp), shape);
-    const joined = concat(this.device, parts);
-    this.device.release(parts);
-    return this.keep(joined);
+    const sizes = shapes.attentionBackwardSizes(gradient, qkv, out, logSumExp, shape);
+    const [g, x, o, l] = [gradient, qkv, out, logSumExp].map((tensor) => this.floats(tensor));
+    return this.keep(attentionBackward(this.device, g, x, o, l, sizes));
   }
 
   add(a: Tensor, b: Tensor): Tensor {
-    const [left, right] = this.alike(a, b);
-    return this.keep(add(this.device, left, right));
+    shapes.sameShape("add's second", a, b);
+    return this.keep(add(this.device, this.floats(a), this.floats(b)));
   }
 
   concat(parts: readonly Tensor[]): Tensor {
-    if (parts.length === 0) throw new KernelError('concat needs at least one tensor');
-    const [first, ...rest] = parts.map((part) => this.floats(part));
-    return this.keep(concat(this.device, [first, ...rest.map((part) => this.matrix(part, first.rows))]));
+    shapes.concatSizes(parts);
+    return this.keep(
+      concat(
+        this.device,
+        parts.map((part) => this.floats(part)),
+      ),
+    );
   }
 
   split(x: Tensor, columns: readonly number[]): Tensor[] {
-    const total = columns.reduce((sum, count) => sum + count, 0);
-    return split(this.device, this.matrix(x, null, total), columns).map((part) => this.keep(part));
+    shapes.splitSizes(x, columns);
+    return split(this.device, this.floats(x), columns).map((part) => this.keep(part));
   }
 
   dropout(x: Tensor, probability: number, key: DropoutKey): Tensor {
     return this.keep(dropout(this.device, this.floats(x), probability, key));
   }
 
-  crossEntropy(logits: Tensor, targets: Tensor): { losses: Tensor; logSumExp: Tensor } {
-    const scores = this.floats(logits);
-    const index = this.indexes(targets, -1, scores.columns);
-    const { losses, logSumExp } = crossEntropy(this.device, this.matrix(scores, index.columns), index);
-    return { losses: this.keep(losses), logSumExp: this.keep(logSumExp) };
+  crossEntropy(logits: Tensor, targets: Tensor) {
+    const index = this.indexes(targets);
+    shapes.crossEntropySizes(logits, targets, index.range);
+    return this.keepAll(crossEntropy(this.device, this.floats(logits), index));
   }
 
   crossEntropyBackward(gradient: Tensor, logits: Tensor, targets: Tensor, logSumExp: Tensor): Tensor {
-    const scores = this.floats(logits);
-    const [delta, sums] = [gradient, logSumExp].map((vector) => this.matrix(vector, 1, scores.rows));
-    const index = this.indexes(targets, -1, scores.columns);
-    return this.keep(crossEntropyBackward(this.device, delta, scores, index, sums));
+    const index = this.indexes(targets);
+    const { n } = shapes.crossEntropySizes(logits, targets, index.range);
+    shapes.expectShape("crossEntropy's gradient", gradient, n);
+    shapes.expectShape("crossEntropy's logSumExp", logSumExp, n);
+    const [g, scores, sums] = [gradient, logits, logSumExp].map((tensor) => this.floats(tensor));
+    return this.keep(crossEntropyBackward(this.device, g, scores, index, sums));
   }
 
   rows(x: Tensor, first: number, count: number): Tensor {
-    const matrix = this.floats(x);
-    if (first < 0 || count < 1 || first + count > matrix.rows) {
-      throw new KernelError(
-        `rows ${first} … ${first + count - 1} are not in a tensor of ${matrix.rows} rows`,
-      );
-    }
-    return this.keep(rows(this.device, matrix, first, count));
+    shapes.rowSizes("rows' x", x, first, count);
+    return this.keep(rows(this.device, this.floats(x), first, count));
   }
 
   writeRows(target: Tensor, first: number, x: Tensor): void {
-    const whole = this.floats(target);
-    const part = this.matrix(x, null, whole.columns);
-    if (first < 0 || first + part.rows > whole.rows) {
-      throw new KernelError(
-        `${part.rows} rows from row ${first} on do not fit a tensor of ${whole.rows} rows`,
-      );
-    }
-    writeRows(this.device, whole, first, part);
+    const [count] = shapes.matrix("writeRows' x", x);
+    const { c } = shapes.rowSizes("writeRows' target", target, first, count);
+    shapes.expectShape("writeRows' x", x, count, c);
+    writeRows(this.device, this.floats(target), first, this.floats(x));
   }
 
   private keep(tensor: DeviceTensor): Tensor {
@@ -280,57 +256,25 @@ export class GpuKernels implements Kernels {
     return tensor;
   }
 
-  private own(tensor: Tensor): DeviceTensor {
-    if (this.disposed) throw new KernelError('these kernels were disposed of');
-    if (!(tensor instanceof DeviceTensor) || tensor.device !== this.device) {
-      throw new KernelError('a tensor of other kernels was given');
-    }
-    if (tensor.released)
-      throw new KernelError(`a tensor of shape [${tensor.shape.join(', ')}] was used after its release`);
-    return tensor;
+  private keepAll<Name extends string>(tensors: Record<Name, DeviceTensor>): Record<Name, Tensor> {
+    for (const tensor of Object.values<DeviceTensor>(tensors)) this.keep(tensor);
+    return tensors;
   }
 
   private floats(tensor: Tensor): DeviceTensor {
-    const own = this.own(tensor);
-    if (own.type !== 'float') throw new KernelError('an index tensor was given for one of floats');
-    return own;
+    return this.own(tensor, 'float');
   }
 
-  // A GPU answers an index outside a buffer with some other entry, so sizes are checked before.
+  private indexes(tensor: Tensor): DeviceTensor {
+    return this.own(tensor, 'index');
+  }
 
-  private matrix(tensor: Tensor, rows: number | null, columns: number | null = null): DeviceTensor {
-    const own = this.floats(tensor);
-    if ((rows !== null && own.rows !== rows) || (columns !== null && own.columns !== columns)) {
-      throw new KernelError(
-        `a tensor of shape [${own.shape.join(', ')}] was given for [${rows ?? 'any'}, ${columns ?? 'any'}]`,
-      );
+  private own(tensor: Tensor, type: Tensor['type'] = tensor.type): DeviceTensor {
+    if (this.disposed) throw new KernelError('these kernels were disposed of');
+    if (!(tensor instanceof DeviceTensor) || tensor.device !== this.device || tensor.type !== type) {
+      throw new KernelError(`not a tensor of ${type === 'float' ? 'floats' : 'indices'} of this backend`);
     }
-    return own;
-  }
-
-  private alike(...tensors: Tensor[]): DeviceTensor[] {
-    const [first, ...rest] = tensors.map((tensor) => this.floats(tensor));
-    return [first, ...rest.map((tensor) => this.matrix(tensor, first.rows, first.columns))];
-  }
-
-  private indexes(tensor: Tensor, least: number, end: number): DeviceTensor {
-    const own = this.own(tensor);
-    if (own.range === null) throw new KernelError('a tensor of floats was given for one of indices');
-    if (own.range.least < least || own.range.greatest >= end) {
-      const wrong = own.range.least < least ? own.range.least : own.range.greatest;
-      throw new KernelError(`index ${wrong} is outside ${least} … ${end - 1}`);
-    }
-    return own;
-  }
-
-  private queriesKeysValues(qkv: Tensor, shape: AttentionShape): DeviceTensor {
-    const { batch, time, heads, kvHeads, headDim, first = 0 } = shape;
-    if (heads % kvHeads !== 0) throw new KernelError(`${heads} heads cannot share ${kvHeads} heads of keys`);
-    const own = this.matrix(qkv, null, (heads + 2 * kvHeads) * headDim);
-    if (first === 0) return this.matrix(own, batch * time);
-    if (batch !== 1 || first < 0 || first >= time || own.rows < time) {
-      throw new KernelError(`attention from time ${first} on needs one sequence of ${time} rows`);
-    }
-    return own;
+    if (tensor.released) throw new KernelError('the tensor was released');
+    return tensor;
   }
 }

@@ -42,7 +42,7 @@ export class RopeTables {
   constructor(private readonly device: Device) {}
 
   rope(x: DeviceTensor, positions: DeviceTensor, options: RopeOptions, inverse: boolean): DeviceTensor {
-    const { cosines, sines } = this.upTo(positions.range?.greatest ?? 0, options);
+    const { cosines, sines } = this.upTo(positions.range.greatest, options);
     const operands = [x, positions, cosines, sines, inverse ? -1 : 1];
     return this.device.launch(rotate, { headDim: options.headDim }, x.shape, operands);
   }

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { RunError } from '../config/index.js';
 import { createModel } from '../model/index.js';
@@ -31,6 +31,7 @@ import {
   verifyCheckpoint,
   weightsSha256,
 } from './index.js';
+import { stateFromJson } from './state.js';
 import { contentOf, model } from './test-content.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'checkpoint-'));
@@ -66,7 +67,7 @@ test('a checkpoint gives back what was saved, bit for bit', async () => {
   assert.equal(loadModel(path).weightsSha256, sha256, 'a checkpoint is a model directory');
 });
 
-test('a flipped bit in any byte of any file is found, and the file is named with both hashes', async () => {
+test('a flipped bit in any file is found, and the file is named with both hashes', async () => {
   const run = newRun();
   const { path, state } = await saveCheckpoint(run, contentOf(1), { keepLast: 1 });
   const names = readdirSync(path);
@@ -74,19 +75,30 @@ test('a flipped bit in any byte of any file is found, and the file is named with
   for (const name of names) {
     const file = join(path, name);
     const whole = readFileSync(file);
-    const stride = name.endsWith('.safetensors') ? 97 : 1;
-    for (let at = 0; at < whole.length; at += stride) {
+    for (let place = 0; place < 12; place++) {
+      const at = Math.floor((place * (whole.length - 1)) / 11);
       const flipped = Buffer.from(whole);
-      flipped[at] ^= 1 << ((at * 5) % 8);
+      flipped[at] ^= 1 << (place % 8);
       writeFileSync(file, flipped);
       const checked = verifyCheckpoint(path);
-      assert.ok('reasons' in checked, `bit ${(at * 5) % 8} of byte ${at} of ${name} is not found`);
+      assert.ok('reasons' in checked, `bit ${place % 8} of byte ${at} of ${name} is not found`);
       assert.match(checked.reasons[0], new RegExp(`^${name.replace('.', '\\.')} `));
-      if (name !== 'state.json')
-        assert.match(checked.reasons[0], new RegExp(`sha256 [0-9a-f]{64}.*${state.files[name]}`));
+      if (name === 'state.json') continue;
+      assert.match(checked.reasons[0], new RegExp(`sha256 [0-9a-f]{64}.*${state.files[name]}`));
     }
     writeFileSync(file, whole);
     assert.ok('state' in verifyCheckpoint(path));
+  }
+});
+
+test('no bit of state.json can flip without being found', async () => {
+  const { path, state } = await saveCheckpoint(newRun(), contentOf(1), { keepLast: 1 });
+  const whole = readFileSync(join(path, 'state.json'));
+  assert.deepEqual(stateFromJson(whole.toString()), state);
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const flipped = Buffer.from(whole);
+    flipped[bit >> 3] ^= 1 << (bit & 7);
+    assert.ok('reason' in stateFromJson(flipped.toString()), `bit ${bit & 7} of byte ${bit >> 3}`);
   }
 });
 
@@ -205,74 +217,108 @@ test('every file and folder is on the disk before the name appears, and the name
   assert.ok(named < index('rename', join(directory, 'step-000001')));
 });
 
-test('killed at any write, flush or rename, a run still has a whole checkpoint to go on from', async () => {
-  const start = newRun();
-  await saveCheckpoint(start, contentOf(0), { keepLast: 9 });
-  await saveCheckpoint(start, contentOf(1), { keepLast: 9 });
-  await markBest(start, 1);
-  const child = fileURLToPath(new URL('crash-child.js', import.meta.url));
+/** Copies of a run with checkpoints 0 and 1, the latter the best. */
+const begun = newRun();
+before(async () => {
+  await saveCheckpoint(begun, contentOf(0), { keepLast: 9 });
+  await saveCheckpoint(begun, contentOf(1), { keepLast: 9 });
+  await markBest(begun, 1);
+});
+function beforeTheCrash(): string {
+  const run = newRun();
+  cpSync(begun, run, { recursive: true, verbatimSymlinks: true });
+  return run;
+}
+
+/** What must hold in a run that was stopped at any point of saving checkpoint 2; returns the newest step. */
+async function afterTheCrash(run: string, where: string): Promise<number> {
+  const { checkpoint, damaged } = newestCheckpoint(run);
+  assert.ok(checkpoint, `nothing is left ${where}`);
+  assert.deepEqual(damaged, [], `half a checkpoint has a name ${where}`);
+  assert.deepEqual(loadCheckpoint(checkpoint.path, model).weights, contentOf(checkpoint.step).weights);
+  loadModel(resolveModelDirectory(run, { best: true }));
+  await saveCheckpoint(run, contentOf(3), { keepLast: 1 });
+  assert.deepEqual(hidden(run), [], 'the next save clears away what was left');
+  assert.deepEqual(checkpointSteps(run), [3, bestStep(run)]);
+  return checkpoint.step;
+}
+
+test('stopped before any operation, or in the middle of a write, a run has a whole checkpoint to go on from', async () => {
   const newest: number[] = [];
-  for (let killAt = 0; ; killAt++) {
-    const run = join(folder, `crash-${killAt}`);
-    cpSync(start, run, { recursive: true, verbatimSymlinks: true });
-    const { signal, status, stderr } = spawnSync(process.execPath, [child, run, String(killAt)], {
-      encoding: 'utf8',
+  for (let stopAt = 0, finished = false; !finished; stopAt++) {
+    const run = beforeTheCrash();
+    let stop = () => {};
+    const stopped = new Promise<boolean>((resolve) => {
+      stop = () => resolve(false);
     });
-    const { checkpoint, damaged } = newestCheckpoint(run);
-    assert.ok(checkpoint, `nothing is left after a kill at operation ${killAt}`);
-    assert.deepEqual(damaged, [], `half a checkpoint has a name after a kill at operation ${killAt}`);
-    newest.push(checkpoint.step);
-    assert.deepEqual(loadCheckpoint(checkpoint.path, model).weights, contentOf(checkpoint.step).weights);
-    loadModel(resolveModelDirectory(run, { best: true }));
-    await saveCheckpoint(run, contentOf(3), { keepLast: 1 });
-    assert.deepEqual(hidden(run), [], 'the next save clears away what was left');
-    assert.deepEqual(checkpointSteps(run), [3, bestStep(run)]);
-    rmSync(run, { recursive: true });
-    if (signal === null) {
-      assert.equal(status, 0, stderr);
-      break;
-    }
-    assert.equal(signal, 'SIGKILL');
+    // what was begun is never continued, not even its clean-up: to the disk, that is a killed process
+    const storage = faultyStorage((number) => {
+      if (number !== stopAt) return;
+      stop();
+      return new Promise<void>(() => {});
+    });
+    const save = async () => {
+      await saveCheckpoint(run, contentOf(2), { keepLast: 1, storage });
+      await markBest(run, 2, storage);
+      return true;
+    };
+    finished = await Promise.race([save(), stopped]);
+    await storage.abandon();
+    newest.push(await afterTheCrash(run, `after a stop at operation ${stopAt}`));
   }
   assert.ok(newest.length > 35, `only ${newest.length} points of a crash`);
   assert.deepEqual([newest[0], newest.at(-1)], [1, 2]);
   assert.deepEqual(newest, newest.toSorted(), 'once the new one is there, it stays');
 });
 
-test('a disk that refuses any one operation costs the new checkpoint, never an old one', async () => {
-  for (const [code, words] of [
-    ['ENOSPC', 'the disk is full'],
-    ['EROFS', 'the file system is read-only'],
-  ]) {
-    let refusals = 0;
-    for (let failAt = 0; ; failAt++) {
-      const run = newRun();
-      await saveCheckpoint(run, contentOf(1), { keepLast: 1 });
-      const storage = faultyStorage((number) => {
-        if (number === failAt) throw Object.assign(new Error('refused'), { code });
-      });
-      const error = await saveCheckpoint(run, contentOf(2), { keepLast: 2, storage }).then(
-        () => null,
-        (reason: unknown) => reason,
-      );
-      const { checkpoint, damaged } = newestCheckpoint(run);
-      assert.deepEqual(damaged, []);
-      rmSync(join(run, 'checkpoints', 'step-000002'), { recursive: true, force: true });
-      assert.equal(newestCheckpoint(run).checkpoint?.step, 1, 'the old one is whole');
-      if (error === null) {
-        assert.equal(checkpoint?.step, 2);
-        break;
-      }
-      refusals++;
-      assert.ok(error instanceof RunError, String(error));
-      assert.match(
-        error.message,
-        new RegExp(
-          `step-000002 could not be written, since ${words} \\(${code}\\); step-000001 is untouched`,
-        ),
-      );
-      assert.ok(!existsSync(join(run, 'checkpoints', '.partial-step-000002')), 'no half of it is left');
-    }
-    assert.ok(refusals > 25, `${refusals} operations were refused`);
+test('a killed process leaves a whole checkpoint behind', async () => {
+  const child = fileURLToPath(new URL('crash-child.js', import.meta.url));
+  for (const killAt of [9, 27, 36]) {
+    const run = beforeTheCrash();
+    const { signal, stderr } = spawnSync(process.execPath, [child, run, String(killAt)], {
+      encoding: 'utf8',
+    });
+    assert.equal(signal, 'SIGKILL', stderr);
+    await afterTheCrash(run, `after a kill at operation ${killAt}`);
   }
+});
+
+test('a disk that refuses any one operation costs the new checkpoint, never an old one', async () => {
+  let refusals = 0;
+  for (let failAt = 0; ; failAt++) {
+    const run = beforeTheCrash();
+    const storage = faultyStorage((number) => {
+      if (number === failAt) throw Object.assign(new Error('refused'), { code: 'ENOSPC' });
+    });
+    const error = await saveCheckpoint(run, contentOf(2), { keepLast: 9, storage }).catch(
+      (reason: unknown) => reason,
+    );
+    const { checkpoint, damaged } = newestCheckpoint(run);
+    assert.deepEqual(damaged, []);
+    rmSync(join(run, 'checkpoints', 'step-000002'), { recursive: true, force: true });
+    assert.equal(newestCheckpoint(run).checkpoint?.step, 1, 'the old one is whole');
+    if (!(error instanceof Error)) {
+      assert.equal(checkpoint?.step, 2);
+      break;
+    }
+    refusals++;
+    assert.ok(error instanceof RunError, String(error));
+    assert.match(
+      error.message,
+      /^The checkpoint \S+step-000002 could not be written, since the disk is full \(ENOSPC\); /,
+    );
+    assert.match(error.message, /step-000001 is untouched, so make room and go on with --resume\.$/);
+    assert.ok(!existsSync(join(run, 'checkpoints', '.partial-step-000002')), 'no half of it is left');
+  }
+  assert.ok(refusals > 25, `${refusals} operations were refused`);
+});
+
+test('a first checkpoint that cannot be written says that nothing was saved', async () => {
+  const storage = faultyStorage(() => {
+    throw Object.assign(new Error('refused'), { code: 'EROFS' });
+  });
+  await assert.rejects(saveCheckpoint(newRun(), contentOf(1), { keepLast: 1, storage }), {
+    name: 'RunError',
+    message: /since the file system is read-only \(EROFS\); nothing was saved yet/,
+  });
 });

@@ -1,4 +1,4 @@
-/** For tests: saves checkpoint 2 into a run directory and marks it as the best, and is killed at one operation. */
+/** For tests: saves checkpoint 2 into a run directory and marks it as the best, and is killed before one operation. */
 import { faultyStorage } from './faulty-storage.js';
 import { markBest, saveCheckpoint } from './index.js';
 import { contentOf } from './test-content.js';

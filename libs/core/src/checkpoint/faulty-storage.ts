@@ -1,5 +1,5 @@
 /** For tests: a disk that counts its operations and lets one of them go wrong. */
-import { disk, type Storage } from './storage.js';
+import { disk, type Storage, type StorageFile } from './storage.js';
 
 /** What happens instead of operation number `number`; for a write of bytes, after half of them. */
 export type Fault = (number: number) => Promise<void> | void;
@@ -19,8 +19,12 @@ export interface Operation {
   readonly to?: string;
 }
 
-/** Calls `fault` before each operation. `log` collects what was asked for. */
-export function faultyStorage(fault: Fault, log: Operation[] = []): Storage {
+/** Calls `fault` before each operation. `log` collects what was asked for; `abandon` closes what is still open. */
+export function faultyStorage(
+  fault: Fault,
+  log: Operation[] = [],
+): Storage & { readonly abandon: () => Promise<void> } {
+  const open = new Set<StorageFile>();
   let count = 0;
   const step = async (operation: Operation) => {
     log.push(operation);
@@ -30,6 +34,7 @@ export function faultyStorage(fault: Fault, log: Operation[] = []): Storage {
     create: async (path) => {
       await step({ kind: 'create', path });
       const file = await disk.create(path);
+      open.add(file);
       return {
         write: async (bytes) => {
           const half = bytes.length >> 1;
@@ -42,6 +47,7 @@ export function faultyStorage(fault: Fault, log: Operation[] = []): Storage {
           await file.sync();
         },
         close: async () => {
+          open.delete(file);
           await file.close();
           await step({ kind: 'close', path });
         },
@@ -66,6 +72,9 @@ export function faultyStorage(fault: Fault, log: Operation[] = []): Storage {
     remove: async (path) => {
       await step({ kind: 'remove', path });
       await disk.remove(path);
+    },
+    abandon: async () => {
+      for (const file of open) await file.close();
     },
   };
 }

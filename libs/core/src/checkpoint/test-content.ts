@@ -1,5 +1,5 @@
 /** For tests: a model of a few hundred weights, and checkpoints of it that differ from step to step. */
-import { createModel, initialWeights } from '../model/index.js';
+import { createModel } from '../model/index.js';
 import type { CheckpointContent } from './index.js';
 
 export const model = createModel({
@@ -22,7 +22,7 @@ export function contentOf(step: number): CheckpointContent {
   return {
     step,
     model,
-    weights: initialWeights(model, step),
+    weights: Float32Array.from({ length: model.size }, (_, i) => step + i / 1000),
     optimizer: {
       exp_avg: new Float32Array(model.size).fill(step),
       exp_avg_sq: new Float32Array(model.size).fill(step / 2),

@@ -4,8 +4,8 @@ import type { Device, DeviceTensor } from './device.js';
 import { type Helper, type Matrix, program, type Thread } from './program.js';
 
 /*
- * Philox4x32-10 (Salmon et al. 2011), bit for bit numeric/random's. A kernel's variables are float32, so each
- * 32-bit word is two 16-bit halves (`A`: upper, `B`: lower); the products of two halves need 32 bits and are
+ * Philox4x32-10 (Salmon et al. 2011), bit for bit that of numeric's `dropoutMask`. A kernel's variables are float32,
+ * so each 32-bit word is two 16-bit halves (`A`: upper, `B`: lower). The product of two halves needs 32 bits: it is
  * taken apart within helpers of integers, whose multiplication wraps on a GPU and is exact in JavaScript.
  */
 
@@ -17,21 +17,17 @@ function productLower(a: number, b: number): number {
   return (a * b) & 65535;
 }
 
-/** A word times a word, in four halves: the second from the right, */
+// Word times word is four halves; each but the first comes with what it carries into the next.
+
 function secondHalf(a: number, b: number, timesA: number, timesB: number): number {
-  return (productUpper(b, timesB) + productLower(b, timesA) + productLower(a, timesB)) & 65535;
+  return productUpper(b, timesB) + productLower(b, timesA) + productLower(a, timesB);
 }
 
-/** the third, */
-function thirdHalf(a: number, b: number, timesA: number, timesB: number): number {
-  const carry = (productUpper(b, timesB) + productLower(b, timesA) + productLower(a, timesB)) >>> 16;
-  return (productUpper(b, timesA) + productUpper(a, timesB) + productLower(a, timesA) + carry) & 65535;
+function thirdHalf(a: number, b: number, timesA: number, timesB: number, second: number): number {
+  return productUpper(b, timesA) + productUpper(a, timesB) + productLower(a, timesA) + (second >>> 16);
 }
 
-/** and the leftmost. */
-function fourthHalf(a: number, b: number, timesA: number, timesB: number): number {
-  const carry = (productUpper(b, timesB) + productLower(b, timesA) + productLower(a, timesB)) >>> 16;
-  const third = productUpper(b, timesA) + productUpper(a, timesB) + productLower(a, timesA) + carry;
+function fourthHalf(a: number, timesA: number, third: number): number {
   return productUpper(a, timesA) + (third >>> 16);
 }
 
@@ -40,17 +36,34 @@ function upperOfSum(a: number, b: number, plusA: number, plusB: number): number 
   return (a + plusA + ((b + plusB) >>> 16)) & 65535;
 }
 
-/** The block of four words that holds entry `row · columns + column`, and the word within it. */
-function blockUpper(row: number, columns: number, column: number): number {
-  return (row * columns + column) >>> 18;
-}
+// The four words of a block serve four entries in a row; blocks are kept in rows of 2¹².
 
-function blockLower(row: number, columns: number, column: number): number {
-  return ((row * columns + column) >>> 2) & 65535;
-}
-
-function wordInBlock(row: number, columns: number, column: number): number {
+function entryInBlock(row: number, columns: number, column: number): number {
   return (row * columns + column) & 3;
+}
+
+function columnOfBlock(row: number, columns: number, column: number): number {
+  return ((row * columns + column) >>> 2) & 4095;
+}
+
+function rowOfBlock(row: number, columns: number, column: number): number {
+  return (row * columns + column) >>> 14;
+}
+
+/** 1 where the bit `place` is set. */
+function bitOf(bits: number, place: number): number {
+  return (bits >>> place) & 1;
+}
+
+/** 1 where a word is not below a threshold. */
+function notBelow(a: number, b: number, thresholdA: number, thresholdB: number): number {
+  if (a > thresholdA) {
+    return 1;
+  }
+  if (a < thresholdA || b < thresholdB) {
+    return 0;
+  }
+  return 1;
 }
 
 const helpers: Helper[] = [
@@ -60,71 +73,75 @@ const helpers: Helper[] = [
   thirdHalf,
   fourthHalf,
   upperOfSum,
-  blockUpper,
-  blockLower,
-  wordInBlock,
+  entryInBlock,
+  columnOfBlock,
+  rowOfBlock,
+  bitOf,
+  notBelow,
 ].map((source) => ({ source, integers: true }));
 
-interface Dropping {
-  /** Entries whose word is below this are dropped, in halves. */
+const blocksPerRow = 4096;
+
+interface Threshold {
   readonly thresholdA: number;
   readonly thresholdB: number;
-  readonly scale: number;
 }
 
-/** `stream`: both words of the key, then the last three of the counter, in halves. */
-const dropEntries = program<Dropping>(
-  function dropEntries(this: Thread<Dropping>, x: Matrix, stream: Matrix, columns: number): number {
-    let a0 = blockUpper(this.thread.y, columns, this.thread.x);
-    let b0 = blockLower(this.thread.y, columns, this.thread.x);
-    let keyA0 = stream[0][0];
-    let keyB0 = stream[0][1];
-    let keyA1 = stream[0][2];
-    let keyB1 = stream[0][3];
-    let a1 = stream[0][4];
-    let b1 = stream[0][5];
-    let a2 = stream[0][6];
-    let b2 = stream[0][7];
-    let a3 = stream[0][8];
-    let b3 = stream[0][9];
+/** For each block, which of its four entries stay, in four bits. `place`: key and counter, in halves. */
+const entriesThatStay = program<Threshold>(
+  function entriesThatStay(this: Thread<Threshold>, place: Matrix): number {
+    let a0 = this.thread.y >> 4;
+    let b0 = (this.thread.y & 15) * 4096 + this.thread.x;
+    let keyA0 = place[0][0];
+    let keyB0 = place[0][1];
+    let keyA1 = place[0][2];
+    let keyB1 = place[0][3];
+    let a1 = place[0][4];
+    let b1 = place[0][5];
+    let a2 = place[0][6];
+    let b2 = place[0][7];
+    let a3 = place[0][8];
+    let b3 = place[0][9];
     for (let round = 0; round < 10; round++) {
-      const oldA0 = a0;
-      const oldB0 = b0;
-      a0 = fourthHalf(a2, b2, 52638, 36183) ^ a1 ^ keyA0;
-      b0 = thirdHalf(a2, b2, 52638, 36183) ^ b1 ^ keyB0;
-      a1 = secondHalf(a2, b2, 52638, 36183);
+      const secondOf0 = secondHalf(a0, b0, 53841, 8019);
+      const thirdOf0 = thirdHalf(a0, b0, 53841, 8019, secondOf0);
+      const fourthOf0 = fourthHalf(a0, 53841, thirdOf0);
+      const firstOf0 = productLower(b0, 8019);
+      const secondOf2 = secondHalf(a2, b2, 52638, 36183);
+      const thirdOf2 = thirdHalf(a2, b2, 52638, 36183, secondOf2);
+      a0 = fourthHalf(a2, 52638, thirdOf2) ^ a1 ^ keyA0;
+      b0 = (thirdOf2 & 65535) ^ b1 ^ keyB0;
+      a1 = secondOf2 & 65535;
       b1 = productLower(b2, 36183);
-      a2 = fourthHalf(oldA0, oldB0, 53841, 8019) ^ a3 ^ keyA1;
-      b2 = thirdHalf(oldA0, oldB0, 53841, 8019) ^ b3 ^ keyB1;
-      a3 = secondHalf(oldA0, oldB0, 53841, 8019);
-      b3 = productLower(oldB0, 8019);
+      a2 = fourthOf0 ^ a3 ^ keyA1;
+      b2 = (thirdOf0 & 65535) ^ b3 ^ keyB1;
+      a3 = secondOf0 & 65535;
+      b3 = firstOf0;
       keyA0 = upperOfSum(keyA0, keyB0, 40503, 31161);
       keyB0 = (keyB0 + 31161) & 65535;
       keyA1 = upperOfSum(keyA1, keyB1, 47975, 44677);
       keyB1 = (keyB1 + 44677) & 65535;
     }
-    const word = wordInBlock(this.thread.y, columns, this.thread.x);
-    let a = a0;
-    let b = b0;
-    if (word > 0.5) {
-      a = a1;
-      b = b1;
-    }
-    if (word > 1.5) {
-      a = a2;
-      b = b2;
-    }
-    if (word > 2.5) {
-      a = a3;
-      b = b3;
-    }
-    if (a < this.constants.thresholdA) {
-      return 0;
-    }
-    if (a === this.constants.thresholdA && b < this.constants.thresholdB) {
-      return 0;
-    }
-    return x[this.thread.y][this.thread.x] * this.constants.scale;
+    return (
+      notBelow(a0, b0, this.constants.thresholdA, this.constants.thresholdB) +
+      notBelow(a1, b1, this.constants.thresholdA, this.constants.thresholdB) * 2 +
+      notBelow(a2, b2, this.constants.thresholdA, this.constants.thresholdB) * 4 +
+      notBelow(a3, b3, this.constants.thresholdA, this.constants.thresholdB) * 8
+    );
+  },
+  ...helpers,
+);
+
+interface Scale {
+  readonly scale: number;
+}
+
+const dropEntries = program<Scale>(
+  function dropEntries(this: Thread<Scale>, x: Matrix, stay: Matrix, columns: number): number {
+    const row = rowOfBlock(this.thread.y, columns, this.thread.x);
+    const column = columnOfBlock(this.thread.y, columns, this.thread.x);
+    const entry = entryInBlock(this.thread.y, columns, this.thread.x);
+    return x[this.thread.y][this.thread.x] * (bitOf(stay[row][column], entry) * this.constants.scale);
   },
   ...helpers,
 );
@@ -140,14 +157,17 @@ export function dropout(device: Device, x: DeviceTensor, probability: number, ke
   for (const word of [seed, step, microBatch, layer]) {
     if (word >>> 0 !== word) throw new KernelError(`dropout: ${word} in the key is not from 0 to 2³²−1`);
   }
-  const stream = device.upload(
+  const place = device.upload(
     Float32Array.from([seed, step, microBatch, layer, DROPOUT].flatMap(halves)),
     [10],
   );
+  const blocks = Math.ceil((x.rows * x.columns) / 4);
+  const shape = [Math.ceil(blocks / blocksPerRow), Math.min(blocks, blocksPerRow)];
   const [thresholdA, thresholdB] = halves(dropoutThreshold(probability));
-  const constants = { thresholdA, thresholdB, scale: dropoutScale(probability) };
-  const out = device.launch(dropEntries, constants, x.shape, [x, stream, x.columns]);
-  device.release([stream]);
+  const stay = device.launch(entriesThatStay, { thresholdA, thresholdB }, shape, [place]);
+  const scale = dropoutScale(probability);
+  const out = device.launch(dropEntries, { scale }, x.shape, [x, stay, x.columns]);
+  device.release([place, stay]);
   return out;
 }
 

@@ -62,10 +62,7 @@ export class Conductor implements ServiceListener {
     this.done = new Promise((resolve, reject) => {
       this.settle = { resolve, reject };
     });
-    this.evaluation =
-      config.run.evalEvery > 0
-        ? planEvaluation(data, { context: model.config.context, microBatch: run.microBatch })
-        : [];
+    this.evaluation = config.run.evalEvery > 0 ? planEvaluation(data, model.config.context) : [];
     this.state = initialState(
       {
         steps: config.run.steps,

@@ -1,7 +1,13 @@
 import { evaluationWindows, type TokenData, type Window } from '@manyhands/core/data';
 
-/** Sequences that an evaluation reads of each split at most, in whole micro-batches of its own size. */
-const MAXIMUM_SEQUENCES = 1200;
+/**
+ * Sequences that an evaluation reads of each split at most. What was kept for validation is what a person looks at;
+ * the training data are only there to compare with.
+ */
+const MAXIMUM_SEQUENCES = { train: 200, validation: 600 };
+
+/** Positions from which on a larger batch no longer makes the forward pass faster. */
+const ENOUGH_POSITIONS = 768;
 
 /** Neighbouring windows of one source and split; the unit of an evaluation. */
 export interface EvaluationBatch {
@@ -20,17 +26,15 @@ export interface Evaluation {
 }
 
 /** The same evenly spaced windows of both splits at every evaluation, in batches of one source. */
-export function planEvaluation(
-  data: TokenData,
-  { context, microBatch }: { context: number; microBatch: number },
-): EvaluationBatch[] {
+export function planEvaluation(data: TokenData, context: number): EvaluationBatch[] {
   const batches: EvaluationBatch[] = [];
+  const size = Math.ceil(ENOUGH_POSITIONS / context);
   for (const split of ['train', 'validation'] as const) {
-    const windows = evaluationWindows(data, split, { context, maximum: MAXIMUM_SEQUENCES });
+    const windows = evaluationWindows(data, split, { context, maximum: MAXIMUM_SEQUENCES[split] });
     for (let source = 0; source < data.sources.length; source++) {
       const own = windows.filter((window) => window.source === source);
-      for (let first = 0; first < own.length; first += microBatch) {
-        batches.push({ split, source, windows: own.slice(first, first + microBatch) });
+      for (let first = 0; first < own.length; first += size) {
+        batches.push({ split, source, windows: own.slice(first, first + size) });
       }
     }
   }

@@ -382,11 +382,12 @@ export function waitingFor(state: State): string | null {
   if (phase.name === 'gathering' && members.length < needed) {
     return needed === 1 ? 'a worker to join' : `${needed - members.length} more of ${needed} workers to join`;
   }
-  if (phase.name === 'computing' && members.length === 0)
-    return `a worker to go on with step ${phase.job.step + 1}`;
   if (phase.name === 'computing') {
-    const slow = new Set(phase.job.assigned.map((assignment) => assignment.worker));
-    return `${phase.job.total - phase.job.done} of ${phase.job.total} micro-batches of step ${phase.job.step + 1} from ${[...slow].join(', ')}`;
+    const { kind, step, total, done, assigned } = phase.job;
+    const job = kind === 'train' ? `step ${step + 1}` : `the evaluation at step ${step}`;
+    if (members.length === 0) return `a worker to go on with ${job}`;
+    const slow = new Set(assigned.map((assignment) => assignment.worker));
+    return `${total - done} of ${total} micro-batches of ${job} from ${[...slow].join(', ')}`;
   }
   return phase.name === 'finished' || phase.name === 'gathering'
     ? null

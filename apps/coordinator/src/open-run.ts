@@ -10,7 +10,7 @@ import {
   saveCheckpoint,
 } from '@manyhands/core/checkpoint';
 import { microBatchCount, microBatchSize, type RunConfig, UserError } from '@manyhands/core/config';
-import { openTokenData, prepare, type TokenData } from '@manyhands/core/data';
+import { openTokenData, type PrepareEvent, prepare, type TokenData } from '@manyhands/core/data';
 import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
 import { fromJson } from '@manyhands/tokenizer';
 import type { Evaluation } from './evaluation.js';
@@ -69,13 +69,12 @@ export async function openRun(options: {
     }
 
     const dataFolder = join(out, 'data');
-    const prepared = progress(say);
     await prepare({
       sources: config.data.sources,
       encoder: { module: new URL('./encoder.js', import.meta.url).href, spec: tokenizerJson },
       out: dataFolder,
       validation: config.data.validation,
-      report: prepared,
+      report: progress(report),
     });
     const data = await openTokenData(dataFolder);
 
@@ -149,13 +148,13 @@ export async function openRun(options: {
 }
 
 /** Tells of the preparation of data only where it takes long enough to wonder. */
-function progress(say: (text: string) => void) {
+function progress(report: (event: RunEvent) => void) {
   let last = performance.now();
-  return (event: { kind: string; bytes?: number; totalBytes?: number; tokens?: number; text?: string }) => {
-    if (event.kind === 'warning' && event.text !== undefined) return say(event.text);
+  return (event: PrepareEvent) => {
+    if (event.kind === 'warning') return report(event);
     if (event.kind !== 'progress' || performance.now() - last < 2000) return;
     last = performance.now();
-    const percent = Math.floor((100 * (event.bytes ?? 0)) / Math.max(1, event.totalBytes ?? 1));
-    say(`encoding text: ${percent} %, ${event.tokens} tokens`);
+    const percent = Math.floor((100 * event.bytes) / Math.max(1, event.totalBytes));
+    report({ kind: 'status', text: `encoding text: ${percent} %` });
   };
 }

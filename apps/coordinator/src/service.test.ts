@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { afterEach, test } from 'node:test';
+import {
+  type Chunk,
+  type CoordinatorMessage__Output,
+  chunksOf,
+  connect,
+  listen,
+  type Metadata,
+  PROTOCOL_VERSION,
+  send,
+  status,
+  TensorAssembler,
+  type WorkerMessage,
+} from '@manyhands/proto';
+import { createService, type WorkerSession } from './service.js';
+import { WeightsFeed } from './weights-feed.js';
+
+const token = 'a-token';
+const invitation = {
+  run: 'test',
+  model: '{}',
+  modelHash: 'the-model',
+  seed: 1,
+  reproducible: true,
+  heartbeatSeconds: 1,
+  dataHash: 'the-data',
+  size: 600_000,
+};
+
+/** Everything that the service says, as events: `ready`, `summed` … with their arguments. */
+class Listener extends EventEmitter {
+  readonly said: { name: string; values: unknown[] }[] = [];
+  private tell(name: string, ...values: unknown[]) {
+    this.said.push({ name, values });
+    this.emit(name, ...values);
+  }
+  ready = (session: WorkerSession) => this.tell('ready', session);
+  heard = (worker: string) => this.tell('heard', worker);
+  summed = (worker: string, assignment: number, sum: Float32Array, losses: object) =>
+    this.tell('summed', worker, assignment, sum.slice(), losses);
+  evaluated = (worker: string, assignment: number, losses: object) =>
+    this.tell('evaluated', worker, assignment, losses);
+  failed = (worker: string, assignment: number, reason: string) =>
+    this.tell('failed', worker, assignment, reason);
+  gone = (worker: string, reason: string) => this.tell('gone', worker, reason);
+  received = () => {};
+}
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0).reverse()) close();
+});
+
+async function setUp() {
+  const feed = new WeightsFeed(() => {});
+  const listener = new Listener();
+  const server = createService(token, invitation, feed, listener);
+  const port = await listen(server, '127.0.0.1', 0);
+  closers.push(() => server.forceShutdown());
+  const dial = (withToken = token) => {
+    const { client, metadata } = connect({ host: '127.0.0.1', port, token: withToken });
+    closers.push(() => client.close());
+    const work = client.Work(metadata);
+    work.on('error', () => {});
+    const answer = async (message: WorkerMessage): Promise<CoordinatorMessage__Output> => {
+      const answered = once(work, 'data');
+      work.write(message);
+      return (await answered)[0];
+    };
+    return { client, metadata, work, answer };
+  };
+  return { feed, listener, dial };
+}
+
+const hello = { protocol: PROTOCOL_VERSION, software: '1', name: 'ada', threads: 2 };
+const ready = { backend: 'cpu', mode: 'wasm', device: 'x', modelHash: 'the-model', hasData: false };
+
+async function join(scene: Awaited<ReturnType<typeof setUp>>) {
+  const worker = scene.dial();
+  const { welcome } = await worker.answer({ hello });
+  assert.ok(welcome);
+  const joined = once(scene.listener, 'ready');
+  worker.work.write({ ready });
+  const [session]: [WorkerSession] = (await joined) as [WorkerSession];
+  const own: Metadata = worker.metadata.clone();
+  own.set('worker', welcome.worker);
+  return { ...worker, metadata: own, welcome, session };
+}
+
+const codeOf = async (call: EventEmitter) => ((await once(call, 'error')) as [{ code: number }])[0].code;
+
+test('a worker says hello, is told the run’s rules, says ready, and is in', async () => {
+  const scene = await setUp();
+  const { welcome, session } = await join(scene);
+  assert.equal(welcome.model, invitation.model);
+  assert.equal(welcome.seed, 1);
+  assert.equal(welcome.reproducible, true);
+  assert.deepEqual([session.id, session.threads, session.hasData], ['ada-1', 2, false]);
+});
+
+test('without the run’s token all three calls are refused', async () => {
+  const scene = await setUp();
+  const { client, metadata, work } = scene.dial('another');
+  assert.equal(await codeOf(work), status.UNAUTHENTICATED);
+  metadata.set('worker', 'ada-1');
+  const weights = client.Weights({}, metadata);
+  assert.equal(await codeOf(weights), status.UNAUTHENTICATED);
+  const code = await new Promise((resolve) => client.Gradients(metadata, (error) => resolve(error?.code)));
+  assert.equal(code, status.UNAUTHENTICATED);
+});
+
+test('the token alone does not open weights and gradients: the worker must have joined', async () => {
+  const scene = await setUp();
+  const { client, metadata } = scene.dial();
+  metadata.set('worker', 'ada-1');
+  assert.equal(await codeOf(client.Weights({}, metadata)), status.UNAUTHENTICATED);
+});
+
+for (const [name, message, complaint] of [
+  [
+    'another protocol',
+    { hello: { ...hello, protocol: 99 } },
+    /protocol 99.*coordinator 1: install the same version/,
+  ],
+  ['no threads', { hello: { ...hello, threads: 0 } }, /1 to 4096 threads, not 0/],
+  ['ready before hello', { ready }, /hello first/],
+] as const) {
+  test(`${name} is refused in words`, async () => {
+    const scene = await setUp();
+    const { answer } = scene.dial();
+    assert.match((await answer(message)).refusal?.reason ?? '', complaint);
+    assert.deepEqual(scene.listener.said, []);
+  });
+}
+
+test('a worker that built another model is refused', async () => {
+  const scene = await setUp();
+  const { answer } = scene.dial();
+  await answer({ hello });
+  const { refusal } = await answer({ ready: { ...ready, modelHash: 'another' } });
+  assert.match(refusal?.reason ?? '', /another model/);
+});
+
+test('a name with control characters cannot reach a terminal', async () => {
+  const scene = await setUp();
+  const { answer } = scene.dial();
+  const { welcome } = await answer({ hello: { ...hello, name: 'a\u001b[2Jb\n' } });
+  assert.equal(welcome?.worker, 'a [2Jb-1');
+});
+
+test('goodbye and a broken connection both end the membership, once', async () => {
+  const scene = await setUp();
+  const first = await join(scene);
+  let gone = once(scene.listener, 'gone');
+  first.work.write({ goodbye: { reason: 'lid closed' } });
+  assert.deepEqual(await gone, ['ada-1', 'lid closed']);
+  const second = await join(scene);
+  gone = once(scene.listener, 'gone');
+  second.work.cancel();
+  assert.equal((await gone)[0], 'ada-2');
+  assert.equal(scene.listener.said.filter(({ name }) => name === 'gone').length, 2);
+});
+
+const losses = { sums: [1.5, 2.5], targets: [3, 4] };
+
+test('a sum arrives bit for bit with its losses, and another after it on the same call', async () => {
+  const scene = await setUp();
+  const { client, metadata } = await join(scene);
+  const upload = client.Gradients(metadata, () => {});
+  for (const assignment of [5, 6]) {
+    const sum = Float32Array.from({ length: invitation.size }, (_, i) => Math.fround(assignment / (i + 1)));
+    const arrived = once(scene.listener, 'summed');
+    for (const chunk of chunksOf(sum, 0)) {
+      const last = chunk.offset + chunk.data.length === chunk.total;
+      await send(upload, { assignment, chunk, ...(last && { totals: { losses, seconds: 1 } }) });
+    }
+    const [worker, id, received, counted] = await arrived;
+    assert.deepEqual([worker, id], ['ada-1', assignment]);
+    assert.deepEqual(received, sum);
+    assert.deepEqual({ ...counted }, losses);
+  }
+  upload.end();
+});
+
+test('a damaged sum ends the call with the reason and is not counted', async () => {
+  const scene = await setUp();
+  const { client, metadata } = await join(scene);
+  const [chunk] = chunksOf(new Float32Array(invitation.size), 0);
+  const error = await new Promise<{ code?: number; details?: string } | null>((resolve) => {
+    const upload = client.Gradients(metadata, resolve);
+    upload.write({ assignment: 1, chunk: { ...chunk, checksum: chunk.checksum ^ 1 } });
+  });
+  assert.equal(error?.code, status.INVALID_ARGUMENT);
+  assert.match(error?.details ?? '', /damaged/);
+  assert.ok(!scene.listener.said.some(({ name }) => name === 'summed'));
+});
+
+test('a reader gets the weights there are, then each that is published, unharmed by later changes', async () => {
+  const scene = await setUp();
+  const { client, metadata } = await join(scene);
+  const weights = new Float32Array(invitation.size).fill(1);
+  scene.feed.publish(weights, 7);
+  weights.fill(-1); // the optimiser goes on while the chunks are on their way
+  const received = new Float32Array(invitation.size);
+  const assembler = new TensorAssembler(received);
+  const call = client.Weights({}, metadata);
+  call.on('error', () => {});
+  const next = () =>
+    new Promise<number>((resolve) => {
+      const take = (chunk: Chunk) => {
+        if (!assembler.add(chunk)) return;
+        call.off('data', take);
+        resolve(chunk.version);
+      };
+      call.on('data', take);
+    });
+  assert.equal(await next(), 7);
+  assert.ok(received.every((value) => value === 1));
+  const later = next();
+  scene.feed.publish(weights, 8);
+  assert.equal(await later, 8);
+  assert.ok(received.every((value) => value === -1));
+});

@@ -25,16 +25,11 @@ export function stoppingText(decoder: StreamingDecoder, stops: readonly string[]
   let held = '';
   const take = (text: string, last: boolean) => {
     held += text;
-    const found = stops.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
-    const stopped = found.length > 0;
-    const certain = stopped
-      ? Math.min(...found)
-      : last
-        ? held.length
-        : held.length - longestBeginning(held, stops);
+    const at = firstStop(held, stops);
+    const certain = at ?? (last ? held.length : held.length - longestBeginning(held, stops));
     const out = held.slice(0, certain);
     held = held.slice(certain);
-    return { text: out, stopped };
+    return { text: out, stopped: at !== null };
   };
   return { push: (id) => take(decoder.push(id), false), end: () => take(decoder.end(), true) };
 }
@@ -65,6 +60,20 @@ export async function* generateText(
     yield { id, text, finishReason: stopped ? 'stop' : finishReason };
     if (stopped) return;
   }
+}
+
+/**
+ * Where the stop string begins that is complete first, the longest of those that end there; null where there is
+ * none. The same wherever the text was cut into tokens.
+ */
+function firstStop(text: string, stops: readonly string[]): number | null {
+  let first: { at: number; end: number } | null = null;
+  for (const stop of stops) {
+    const at = text.indexOf(stop);
+    const end = at + stop.length;
+    if (at >= 0 && (!first || end < first.end || (end === first.end && at < first.at))) first = { at, end };
+  }
+  return first?.at ?? null;
 }
 
 /** Length of the longest end of `text` with which a stop string begins, short of the whole stop string. */

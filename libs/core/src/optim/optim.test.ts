@@ -32,7 +32,7 @@ const settings: OptimizerConfig = {
   name: 'adamw',
   lr: 1e-2,
   betas: [0.9, 0.95],
-  eps: 1e-8,
+  eps: 1e-3, // large enough to be seen
   weightDecay: 0.1,
   momentum: 0.9,
   nesterov: false,

@@ -63,6 +63,7 @@ export class Device {
   private queue: Promise<void> = Promise.resolve();
   private reads: Promise<unknown> = Promise.resolve();
   private failure: KernelError | null = null;
+  private closed = false;
 
   private constructor(
     readonly mode: GpuMode,
@@ -183,6 +184,7 @@ export class Device {
 
   /** Waits for what is queued and gives the device back. */
   async close(): Promise<void> {
+    this.closed = true;
     await this.queue;
     await this.reads;
     await this.gpu.destroy();
@@ -191,6 +193,7 @@ export class Device {
   }
 
   private enqueue(step: () => void | Promise<void>): void {
+    if (this.closed) throw new KernelError('these kernels were disposed of');
     this.queue = this.queue.then(step);
   }
 

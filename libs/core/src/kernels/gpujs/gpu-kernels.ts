@@ -29,7 +29,7 @@ export class GpuKernels implements Kernels {
   private readonly tables: RopeTables;
   private readonly made: { readonly serial: number; readonly tensor: DeviceTensor }[] = [];
   private serial = 0;
-  private disposed = false;
+  private disposal: Promise<void> | null = null;
 
   private constructor(private readonly device: Device) {
     this.info = { backend: 'gpujs', mode: device.mode, device: device.description, reproducible: false };
@@ -77,10 +77,14 @@ export class GpuKernels implements Kernels {
     this.device.release(this.made.splice(kept).map(({ tensor }) => tensor));
   }
 
-  async dispose(): Promise<void> {
-    if (this.disposed) return;
+  dispose(): Promise<void> {
+    this.disposal ??= this.close();
+    return this.disposal;
+  }
+
+  private async close(): Promise<void> {
     this.release(0);
-    this.disposed = true;
+    this.tables.release();
     await this.device.close();
   }
 
@@ -270,7 +274,6 @@ export class GpuKernels implements Kernels {
   }
 
   private own(tensor: Tensor, type: Tensor['type'] = tensor.type): DeviceTensor {
-    if (this.disposed) throw new KernelError('these kernels were disposed of');
     if (!(tensor instanceof DeviceTensor) || tensor.device !== this.device || tensor.type !== type) {
       throw new KernelError(`not a tensor of ${type === 'float' ? 'floats' : 'indices'} of this backend`);
     }

@@ -47,6 +47,11 @@ export class RopeTables {
     return this.device.launch(rotate, { headDim: options.headDim }, x.shape, operands);
   }
 
+  release(): void {
+    for (const { cosines, sines } of this.tables.values()) this.device.release([cosines, sines]);
+    this.tables.clear();
+  }
+
   private upTo(
     greatest: number,
     { headDim, theta }: RopeOptions,

@@ -30,7 +30,7 @@ function sentence(error: unknown): { text: string; status: number } {
 function usageSentence(error: CommanderError): string {
   const [first, ...rest] = error.message.replace(/^error: /, '').split('\n');
   const hint = rest.join(' ').trim();
-  return hint ? `${first} ${hint}` : `${first}; --help lists what there is.`;
+  return hint ? `${first} ${hint}` : `${first.replace(/\.$/, '')}; --help lists what there is.`;
 }
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {

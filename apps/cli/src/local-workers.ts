@@ -77,21 +77,32 @@ export class LocalWorkers {
       env,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
+    const { stderr } = child;
+    if (stderr === null) throw new TypeError('a worker was started without its standard error');
     this.#children.add(child);
-    let lastLine = '';
-    if (child.stderr) {
-      createInterface({ input: child.stderr }).on('line', (line) => {
-        lastLine = line;
-        note(`${name}: ${line}`);
-      });
-    }
     return new Promise((resolve) => {
-      child.on('error', (error) =>
-        resolve({ status: exitStatus.failed, signal: null, lastLine: error.message }),
-      );
-      child.on('close', (status, signal) => {
+      let lastLine = '';
+      let open = 2;
+      let end: [status: number | null, signal: string | null] = [null, null];
+      // Not `close`: after a disconnect of our own, Node never emits it.
+      const part = () => {
+        if (--open > 0) return;
         this.#children.delete(child);
-        resolve({ status, signal, lastLine });
+        resolve({ status: end[0], signal: end[1], lastLine });
+      };
+      createInterface({ input: stderr })
+        .on('line', (line) => {
+          lastLine = line;
+          note(`${name}: ${line}`);
+        })
+        .on('close', part);
+      child.on('exit', (...how) => {
+        end = how;
+        part();
+      });
+      child.on('error', (error) => {
+        this.#children.delete(child);
+        resolve({ status: exitStatus.failed, signal: null, lastLine: error.message });
       });
     });
   }

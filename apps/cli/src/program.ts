@@ -31,13 +31,12 @@ const commands: readonly (() => Command)[] = [
 export function createProgram(): Command {
   const program = new Command('manyhands')
     .description('Trains language models; the batch, not the cluster, decides the result.')
-    .version(version, '--version', 'the version of manyhands')
-    .helpOption('--help', 'what there is')
-    .helpCommand(false);
+    .version(version, '--version', 'the version of manyhands');
   for (const command of commands) program.addCommand(command());
   for (const command of withDescendants(program)) {
     command
       .helpOption('--help', 'what there is')
+      .helpCommand(false)
       .exitOverride()
       .configureOutput({ outputError: () => {} });
   }

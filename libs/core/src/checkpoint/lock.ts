@@ -1,11 +1,10 @@
 import {
   closeSync,
-  constants,
-  copyFileSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
+  rmdirSync,
   rmSync,
   writeSync,
 } from 'node:fs';
@@ -48,8 +47,9 @@ export function lockDirectory(directory: string): Lock {
     const text = read(path);
     if (text === null) continue; // released in between
     const holder = parse(text);
-    if (!holder || !isGone(holder)) throw new UserError(refusal(directory, path, holder));
-    takeAway(path, text);
+    if (!holder || !isGone(holder) || !removeStale(path, text)) {
+      throw new UserError(refusal(directory, path, holder));
+    }
   }
   throw new UserError(refusal(directory, path, null));
 }
@@ -81,18 +81,22 @@ function create(path: string): boolean {
 }
 
 /**
- * Removes a stale lock. Of two processes that found it stale only one may: each moves the file aside, and the one
- * that finds it has moved the other's new lock puts that back.
+ * Removes a stale lock; false where another process is about to. Whoever removes one holds a folder beside it and
+ * has looked again: of several that found the lock stale, none can remove the new lock of a faster one.
  */
-function takeAway(path: string, stale: string): void {
-  const aside = `${path}.stale-${process.pid}`;
+function removeStale(path: string, stale: string): boolean {
+  const guard = `${path}.takeover`;
   try {
-    renameSync(path, aside);
+    mkdirSync(guard);
   } catch {
-    return; // the other was faster
+    return false;
   }
-  if (readFileSync(aside, 'utf8') !== stale) copyFileSync(aside, path, constants.COPYFILE_EXCL);
-  rmSync(aside, { force: true });
+  try {
+    if (read(path) === stale) rmSync(path);
+  } finally {
+    rmdirSync(guard);
+  }
+  return true;
 }
 
 function isGone({ pid, host, processStart: start }: Owner): boolean {

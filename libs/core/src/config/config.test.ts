@@ -317,6 +317,10 @@ test('no text makes the YAML reader throw anything but a UserError', () => {
       assert.ok(error instanceof UserError, `${text.slice(0, 40)}: ${String(error)}`);
     }
   };
+  assert.match(
+    refusal(() => parseYaml('a: 1\na: 2', 'x.yaml')),
+    /^x\.yaml is not YAML: Map keys must be unique/,
+  );
   hostile.forEach(attempt);
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), attempt));
 });

@@ -50,16 +50,7 @@ export function pickToken(
       scores[id] = scores[id] < 0 ? scores[id] * repetitionPenalty : scores[id] / repetitionPenalty;
     }
   }
-  const id =
-    temperature === 0
-      ? largest(scores)
-      : draw(
-          candidates(
-            scores.map((score) => score / temperature),
-            options,
-          ),
-          random.nextFloat(),
-        );
+  const id = temperature === 0 ? largest(scores) : draw(weigh(scores, options), random.nextFloat());
   return { id, logProbability: logits[id] - logSumExp(logits) };
 }
 
@@ -87,44 +78,49 @@ export function checkSampling(options: SamplingOptions): void {
   demand(penalty, 'repetition-penalty', repetitionPenalty, 'a number above 0 and at most 100');
 }
 
-interface Candidate {
-  readonly id: number;
-  /** exp(score − largest score) */
-  readonly weight: number;
-}
-
-/** The tokens that are left after the cuts, with their unnormalised probabilities; never none. */
-function candidates(scores: Float64Array, { topK = 0, topP = 1, minP = 0 }: SamplingOptions): Candidate[] {
+/** Probabilities that are not normalised: exp((score − largest) / temperature), and 0 for tokens that are cut. */
+function weigh(scores: Float64Array, options: SamplingOptions): Float64Array {
+  const { temperature = 1, topK = 0, topP = 1, minP = 0 } = options;
   const top = scores[largest(scores)];
-  const threshold =
-    topK > 0 && topK < scores.length ? scores.slice().sort()[scores.length - topK] : -Infinity;
-  let left: Candidate[] = [];
-  scores.forEach((score, id) => {
-    if (score >= threshold) left.push({ id, weight: math.exp(score - top) });
-  });
-  if (topP < 1) {
-    left.sort((a, b) => b.weight - a.weight || a.id - b.id);
-    const enough = topP * sum(left);
-    let before = 0; // probability of all likelier tokens
-    let count = 0;
-    while (count < left.length && (count === 0 || before < enough)) before += left[count++].weight;
-    left.length = count;
+  const kept = topK > 0 && topK < scores.length ? scores.slice().sort()[scores.length - topK] : -Infinity;
+  const weights = scores.map((score) => (score < kept ? 0 : math.exp((score - top) / temperature)));
+  if (topP < 1) cutTail(weights, topP);
+  if (minP > 0) {
+    for (let id = 0; id < weights.length; id++) if (weights[id] < minP) weights[id] = 0; // the likeliest has 1
   }
-  if (minP > 0) left = left.filter(({ weight }) => weight >= minP); // the likeliest has weight 1
-  return left;
+  return weights;
 }
 
-function draw(tokens: readonly Candidate[], random: number): number {
-  let rest = random * sum(tokens);
-  for (const { id, weight } of tokens) {
-    rest -= weight;
+/** Keeps the fewest tokens that together have the part `topP`; of equal ones at the edge, the lower ids. */
+function cutTail(weights: Float64Array, topP: number): void {
+  const ascending = weights.slice().sort();
+  const enough = topP * sum(weights);
+  let first = ascending.length - 1; // the smallest weight that stays
+  for (let kept = ascending[first]; kept < enough && first > 0; kept += ascending[first]) first--;
+  const edge = ascending[first];
+  let places =
+    ascending.length - first - weights.reduce((count, weight) => count + (weight > edge ? 1 : 0), 0);
+  for (let id = 0; id < weights.length; id++) {
+    if (weights[id] < edge || (weights[id] === edge && places-- <= 0)) weights[id] = 0;
+  }
+}
+
+function draw(weights: Float64Array, random: number): number {
+  let rest = random * sum(weights);
+  let last = 0;
+  for (let id = 0; id < weights.length; id++) {
+    if (weights[id] === 0) continue;
+    rest -= weights[id];
     if (rest < 0) return id;
+    last = id;
   }
-  return tokens[tokens.length - 1].id; // rounding left a crumb
+  return last; // rounding left a crumb
 }
 
-function sum(tokens: readonly Candidate[]): number {
-  return tokens.reduce((total, { weight }) => total + weight, 0);
+function sum(weights: Float64Array): number {
+  let total = 0;
+  for (const weight of weights) total += weight;
+  return total;
 }
 
 function largest(scores: Logits): number {

@@ -87,6 +87,23 @@ for (const [name, config] of Object.entries(tinyModels)) {
       }
     });
 
+    it('has no gradient where its table says so', async () => {
+      const { graph, parameter, loss } = await run(kernels, model, weights);
+      graph.backward(loss);
+      for (const { name: of, size, inert } of model.parameters) {
+        const { gradient } = parameter(of);
+        assert.ok(gradient, of);
+        const values = Float64Array.from(await kernels.read(gradient));
+        const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        for (let at = 0; at < size; at++) {
+          const zero = inert !== undefined && at >= inert.first && at < inert.first + inert.count;
+          if (zero) assert.ok(Math.abs(values[at]) < 1e-14 * largest, `${of}[${at}]: ${values[at]}`);
+          else if (of.endsWith('c_attn.bias'))
+            assert.ok(Math.abs(values[at]) > 1e-6 * largest, `${of}[${at}]`);
+        }
+      }
+    });
+
     it('sees no future: a later token leaves earlier logits as they are', async () => {
       const changed = ids.slice();
       changed[4] = 0;

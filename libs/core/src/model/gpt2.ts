@@ -62,14 +62,17 @@ export const gpt2: Architecture = {
       from: number,
       to: number,
       initial: Initial,
+      bias: Pick<ParameterRow, 'inert'> = {},
     ): ParameterRow[] => [
       { name: `${name}.weight`, shape: [from, to], kind: 'matrix', group, initial },
-      { name: `${name}.bias`, shape: [to], kind: 'vector', group, initial: zero },
+      { name: `${name}.bias`, shape: [to], kind: 'vector', group, initial: zero, ...bias },
     ];
+    // A bias on every key adds one number to all scores of a query, and the softmax takes it away again.
+    const keys = { inert: { first: channels, count: channels } };
     for (let layer = 0; layer < layers; layer++) {
       rows.push(
         ...norm(`h.${layer}.ln_1`),
-        ...linear(`h.${layer}.attn.c_attn`, 'attention', channels, 3 * channels, normal(deviation)),
+        ...linear(`h.${layer}.attn.c_attn`, 'attention', channels, 3 * channels, normal(deviation), keys),
         ...linear(`h.${layer}.attn.c_proj`, 'attention', channels, channels, residual),
         ...norm(`h.${layer}.ln_2`),
         ...linear(`h.${layer}.mlp.c_fc`, 'mlp', channels, hidden, normal(deviation)),

@@ -37,6 +37,11 @@ export interface ParameterRow {
   readonly kind: 'embedding' | 'matrix' | 'vector';
   readonly group: ParameterGroup;
   readonly initial: Initial;
+  /**
+   * Entries first … first+count−1 on which the loss does not depend: their gradient is zero, and what float32 leaves
+   * instead is rounding noise, which Adam's division by its own size would turn into steps as large as any other.
+   */
+  readonly inert?: { readonly first: number; readonly count: number };
 }
 
 /** A named view into the model's one flat array. */

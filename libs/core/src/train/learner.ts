@@ -48,7 +48,8 @@ export class Learner {
 
   /**
    * The gradient of the SUM of the losses over the micro-batch's targets, not of their mean: sums of micro-batches
-   * of unequal length add up to the batch's. `into` is overwritten whole, with zeros where a parameter has no part.
+   * of unequal length add up to the batch's. `into` is overwritten whole, with zeros where a parameter has no part
+   * (and on the entries that its table calls inert).
    */
   async gradients(
     micro: MicroBatch,
@@ -61,10 +62,11 @@ export class Learner {
       const parameter = parameterNodes(graph, this.#weights);
       const loss = this.#loss(graph, parameter, micro, { seed, step, microBatch: micro.index });
       graph.backward(loss);
-      for (const { name, offset, size } of this.model.parameters) {
+      for (const { name, offset, size, inert } of this.model.parameters) {
         const { gradient } = parameter(name);
         if (gradient === null) into.fill(0, offset, offset + size);
         else into.set(await this.#kernels.read(gradient), offset);
+        if (inert) into.fill(0, offset + inert.first, offset + inert.first + inert.count);
       }
       const losses = await this.#kernels.read(loss.output);
       let lossSum = 0;

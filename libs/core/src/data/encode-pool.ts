@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../config/index.js';
 import type { EncodeReply, EncodeRequest, EncoderInfo, EncoderSpec } from './encoder.js';
@@ -13,6 +14,12 @@ export class EncodeError extends Error {
   }
 }
 
+/** The whole preparation is to stay below 500 MB; a large vocabulary costs each thread 100 MB. */
+const memoryForThreads = 320e6;
+
+/** What a thread at work takes beyond its encoder: text, pieces and tokens of a block, garbage (measured). */
+const memoryOfWork = 40e6;
+
 interface Waiting {
   readonly resolve: (tokens: Tokens) => void;
   readonly reject: (error: unknown) => void;
@@ -23,15 +30,19 @@ class EncodeThread {
   readonly #worker: Worker;
   readonly #waiting: Waiting[] = [];
   #failure: unknown = null;
-  readonly ready: Promise<EncoderInfo>;
+  readonly ready: Promise<{ info: EncoderInfo; memory: number }>;
 
   constructor(spec: EncoderSpec) {
-    this.#worker = new Worker(new URL('./encode-thread.js', import.meta.url), { workerData: spec });
+    this.#worker = new Worker(new URL('./encode-thread.js', import.meta.url), {
+      workerData: spec,
+      execArgv: [], // flags of the main program (--input-type, --eval) are not for this one
+      resourceLimits: { maxYoungGenerationSizeMb: 8 }, // most of what a thread makes is garbage at once
+    });
     this.ready = new Promise((resolve, reject) => {
       this.#worker.on('message', (reply: EncodeReply) => {
         switch (reply.kind) {
           case 'ready':
-            return resolve(reply.info);
+            return resolve(reply);
           case 'encoded':
             return this.#waiting.shift()?.resolve(reply.tokens);
           case 'failed':
@@ -86,11 +97,16 @@ export class EncodePool {
     this.#threads = [first];
   }
 
-  /** @throws UserError where the encoder cannot be made */
-  static async start(spec: EncoderSpec, size: number): Promise<EncodePool> {
+  /**
+   * @param threads how many; null for one a core, as far as they fit into {@link memoryForThreads}
+   * @throws UserError where the encoder cannot be made
+   */
+  static async start(spec: EncoderSpec, threads: number | null): Promise<EncodePool> {
     const first = new EncodeThread(spec);
     try {
-      return new EncodePool(await first.ready, first, spec, size);
+      const { info, memory } = await first.ready;
+      const fitting = Math.max(1, Math.floor(memoryForThreads / (memory + memoryOfWork)));
+      return new EncodePool(info, first, spec, threads ?? Math.min(fitting, availableParallelism()));
     } catch (error) {
       await first.end();
       throw error;

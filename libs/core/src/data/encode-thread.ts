@@ -56,7 +56,13 @@ try {
     const reply = encode(encoder, request);
     port.postMessage(reply, reply.kind === 'encoded' ? [reply.tokens.buffer] : []);
   });
-  port.postMessage({ kind: 'ready', info: { endOfText, vocabSize, hash } } satisfies EncodeReply);
+  const { heapTotal, external } = process.memoryUsage(); // of this thread
+  const ready: EncodeReply = {
+    kind: 'ready',
+    info: { endOfText, vocabSize, hash },
+    memory: heapTotal + external,
+  };
+  port.postMessage(ready);
 } catch (error) {
   port.postMessage({ kind: 'failed', piece: null, message: messageOf(error) } satisfies EncodeReply);
 }

@@ -27,7 +27,8 @@ export interface EncodeRequest {
 }
 
 export type EncodeReply =
-  | { readonly kind: 'ready'; readonly info: EncoderInfo }
+  /** `memory` is what the thread takes with its encoder made, in bytes. */
+  | { readonly kind: 'ready'; readonly info: EncoderInfo; readonly memory: number }
   | { readonly kind: 'encoded'; readonly tokens: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer> }
   /** `piece` is null where the encoder could not be made at all. */
   | { readonly kind: 'failed'; readonly piece: number | null; readonly message: string };

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { UserError } from '../config/index.js';
 import { adoptedWeights, adoptSplit, checkVocabulary } from './adopt.js';
 import { type Block, blocksOf } from './blocks.js';
@@ -23,11 +22,11 @@ export interface PrepareOptions {
   readonly out: string;
   /** The part of each text source that is kept for validation, in [0, 1). */
   readonly validation: number;
-  /** Threads that encode; the shards do not depend on it. Default: one a core. */
+  /** Threads that encode; the shards do not depend on it. Default: one a core, fewer where memory would pass 500 MB. */
   readonly threads?: number;
   /** A shard is closed at the first block that brings it to so many tokens. Default: 64 Mi. */
   readonly shardTokens?: number;
-  /** Bytes of text that are encoded in one go. Default: 1 MiB. */
+  /** Bytes of text that are encoded in one go. Default: 256 KiB. */
   readonly blockBytes?: number;
   /** Stops between two blocks; the shards that are finished are kept for the next time. */
   readonly signal?: AbortSignal;
@@ -59,18 +58,18 @@ interface Job extends Settings {
  *   reason where it stops the work
  */
 export async function prepare(options: PrepareOptions): Promise<Manifest> {
-  const { validation, out, signal, report = () => {}, threads = availableParallelism() } = options;
+  const { validation, out, signal, report = () => {} } = options;
   if (!(validation >= 0 && validation < 1)) {
     throw new UserError(`data.validation is ${validation}: it must be a number from 0, below 1`);
   }
   const sources = await resolveSources(options.sources);
-  const pool = await EncodePool.start(options.encoder, threads);
+  const pool = await EncodePool.start(options.encoder, options.threads ?? null);
   try {
     const vocabulary = pool.info;
     for (const source of sources) {
       if (source.kind === 'prepared') checkVocabulary(source.path, source.manifest, vocabulary);
     }
-    const { shardTokens = 1 << 26, blockBytes = 1 << 20 } = options;
+    const { shardTokens = 1 << 26, blockBytes = 1 << 18 } = options;
     const settings: Settings = { validation, shardTokens, blockBytes, vocabulary };
     const plan = planHash(sources, settings);
     const finished = await openOutput(out, plan, (text) => report({ kind: 'warning', text }));

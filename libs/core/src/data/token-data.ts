@@ -55,15 +55,19 @@ export interface TokenData {
   close(): void;
 }
 
-/** Shards are held in memory up to this many bytes in all; larger data is read where it lies. */
-const heldBytes = 64 << 20;
+export interface OpenOptions {
+  /** Whether to read every shard from end to end and check its hash (about 1 s/GB). Default: true. */
+  readonly verify?: boolean;
+  /** Shards are held in memory up to so many bytes in all; what is larger is read where it lies. Default: 64 MiB. */
+  readonly heldBytes?: number;
+}
 
 /**
  * Opens a prepared folder.
- * @param options.verify reads every shard from end to end and checks its hash (about 1 s/GB); true unless switched off
  * @throws UserError where the folder is not whole, or a shard is missing or damaged: names the file and the hashes
  */
-export async function openTokenData(dir: string, options: { verify?: boolean } = {}): Promise<TokenData> {
+export async function openTokenData(dir: string, options: OpenOptions = {}): Promise<TokenData> {
+  const { verify = true, heldBytes = 64 << 20 } = options;
   const manifest = await readManifest(dir);
   const budget = { left: heldBytes };
   const sources: Record<SplitName, Shard[]>[] = [];
@@ -74,7 +78,7 @@ export async function openTokenData(dir: string, options: { verify?: boolean } =
       for (const split of ['train', 'validation'] as const) {
         for (const entry of source[split].shards) {
           const path = join(dir, entry.file);
-          const header = await (options.verify === false ? readHeader(path) : verifyShard(path));
+          const header = await (verify ? verifyShard(path) : readHeader(path));
           checkShard(path, header, entry, manifest);
           const shard = new Shard(path, header, budget);
           all.push(shard);

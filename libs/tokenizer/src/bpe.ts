@@ -2,6 +2,7 @@ import { TokenizerError } from './errors.js';
 import type { Merges } from './merges.js';
 import type { Pattern } from './patterns.js';
 import { codeUnits, type IdBuffer, writeUtf8 } from './text.js';
+import { TokenIndex } from './token-index.js';
 
 /** All of a byte-level BPE model but its special tokens. */
 export interface BpeModel {
@@ -31,19 +32,15 @@ export class BpeEncoder {
   private readonly cache = new Int32Array(records << recordShift);
   private readonly cacheUnits = new Uint16Array(this.cache.buffer);
   private readonly byteIds = new Int32Array(256).fill(-1);
-  private readonly whole = new Map<string, number>();
-  private longestWhole = 0;
+  private readonly whole: TokenIndex | null;
   private bytes = Buffer.alloc(256);
   private ids = new Int32Array(256);
 
   constructor(private readonly model: BpeModel) {
     model.tokens.forEach((token, id) => {
-      if (token === undefined) return;
-      if (token.length === 1) this.byteIds[token.charCodeAt(0)] = id;
-      if (!model.wholePieces) return;
-      this.whole.set(token, id);
-      this.longestWhole = Math.max(this.longestWhole, token.length);
+      if (token?.length === 1) this.byteIds[token.charCodeAt(0)] = id;
     });
+    this.whole = model.wholePieces ? new TokenIndex(model.tokens) : null;
   }
 
   encode(text: string, out: IdBuffer): void {
@@ -122,12 +119,10 @@ export class BpeEncoder {
       this.ids = new Int32Array(room);
     }
     const n = writeUtf8(units, start, end, this.bytes);
-    if (n <= this.longestWhole) {
-      const id = this.whole.get(this.bytes.toString('latin1', 0, n));
-      if (id !== undefined) {
-        this.ids[0] = id;
-        return 1;
-      }
+    const id = this.whole?.find(this.bytes, 0, n) ?? -1;
+    if (id >= 0) {
+      this.ids[0] = id;
+      return 1;
     }
     for (let i = 0; i < n; i++) {
       const id = this.byteIds[this.bytes[i]];

@@ -75,7 +75,7 @@ class VocabularyTokenizer implements Tokenizer {
   encode(text: string, options: EncodeOptions = {}): Uint32Array {
     // A thread that only decodes never pays for the tables of encoding.
     this.encoder ??= this.makeEncoder();
-    const out = new IdBuffer((this.kind === 'char' ? text.length : text.length >> 2) + 16);
+    const out = new IdBuffer(this.kind === 'char' ? text.length : (text.length >> 2) + 16);
     for (const segment of this.vocabulary.segments(text, options.allowSpecial)) {
       if (typeof segment === 'number') out.push(segment);
       else this.encoder.encode(segment, out);

@@ -1,29 +1,23 @@
+import { TokenizerError } from './errors.js';
+import { PairTable } from './pair-table.js';
+
 /**
  * The merges of a BPE vocabulary and how they are applied (Sennrich et al. 2016): of all adjacent pairs that may
  * merge, the one with the lowest rank goes first, the leftmost of equals; until none is left.
  */
 export class Merges {
-  /** Rank by pair: open addressing over [left, right, rank], left = -1 where empty. */
-  private readonly table: Int32Array;
-  private readonly mask: number;
+  private readonly ranks: PairTable;
 
-  /** `triples` holds [left, right, merged] of rank 0, 1, 2… */
+  /** `triples` holds [left, right, merged] of rank 0, 1, 2… Throws TokenizerError where a pair stands there twice. */
   constructor(readonly triples: Int32Array) {
     const count = triples.length / 3;
-    let capacity = 16;
-    while (capacity < count * 2) capacity *= 2;
-    this.mask = capacity - 1;
-    this.table = new Int32Array(capacity * 3).fill(-1);
+    this.ranks = new PairTable(count);
     for (let rank = 0; rank < count; rank++) {
-      const slot = this.slot(triples[rank * 3], triples[rank * 3 + 1]);
-      this.table[slot] = triples[rank * 3];
-      this.table[slot + 1] = triples[rank * 3 + 1];
-      this.table[slot + 2] = rank;
+      const [left, right] = [triples[rank * 3], triples[rank * 3 + 1]];
+      const first = this.ranks.get(left, right);
+      if (first >= 0) throw new TokenizerError(`merge ${rank} joins the same tokens as merge ${first}`);
+      this.ranks.set(left, right, rank);
     }
-  }
-
-  get count(): number {
-    return this.triples.length / 3;
   }
 
   /** Merges ids[0, n) in place and returns how many are left. Time n·log n. */
@@ -31,20 +25,8 @@ export class Merges {
     return n <= shortPiece ? this.applyShort(ids, n) : this.applyLong(ids, n);
   }
 
-  private slot(left: number, right: number): number {
-    let h = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
-    h ^= h >>> 15;
-    h = Math.imul(h, 0x2c1b3c6d);
-    h ^= h >>> 13;
-    let slot = (h & this.mask) * 3;
-    while (this.table[slot] !== -1 && (this.table[slot] !== left || this.table[slot + 1] !== right)) {
-      slot = slot === this.mask * 3 ? 0 : slot + 3;
-    }
-    return slot;
-  }
-
   private rank(left: number, right: number): number {
-    const rank = this.table[this.slot(left, right) + 2];
+    const rank = this.ranks.get(left, right);
     return rank < 0 ? noRank : rank;
   }
 

@@ -90,14 +90,18 @@ export function fromJson(json: string): Tokenizer {
   return file.model.type === 'BPE' ? readBpe(file, file.model, names, added) : readChar(file, names, added);
 }
 
-type Names = ReadonlyMap<string, number>;
+/** The vocabulary as the file has it, added tokens included: by name and by id. */
+interface Names {
+  readonly ids: ReadonlyMap<string, number>;
+  readonly names: (string | undefined)[];
+}
 
 function vocabularyOf(vocab: unknown): Names {
   if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) {
     throw new TokenizerError('tokenizer.json: model.vocab must be an object of token: id');
   }
-  const names = new Map<string, number>();
-  const taken = new Uint8Array(mostIds);
+  const ids = new Map<string, number>();
+  const names: (string | undefined)[] = [];
   for (const [token, id] of Object.entries(vocab)) {
     if (!Number.isInteger(id) || id < 0 || id >= mostIds) {
       throw new TokenizerError(
@@ -107,39 +111,39 @@ function vocabularyOf(vocab: unknown): Names {
     if (token === '' || token.length > longestToken) {
       throw new TokenizerError(`tokenizer.json: the token with id ${id} is empty or too long`);
     }
-    if (taken[id] === 1) throw new TokenizerError(`tokenizer.json: two tokens have the id ${id}`);
-    taken[id] = 1;
-    names.set(token, id);
+    while (names.length <= id) names.push(undefined);
+    if (names[id] !== undefined) throw new TokenizerError(`tokenizer.json: two tokens have the id ${id}`);
+    names[id] = token;
+    ids.set(token, id);
   }
-  return names;
+  return { ids, names };
 }
 
-function addedOf(file: File, names: Names): AddedToken[] {
+function addedOf(file: File, { ids, names }: Names): AddedToken[] {
   const contents = new Set<string>();
-  const ids = new Map([...names].map(([token, id]) => [id, token]));
+  const taken = new Set<number>();
   return file.added_tokens.map(({ id, content, special }) => {
-    if ((ids.get(id) ?? content) !== content || (names.get(content) ?? id) !== id || contents.has(content)) {
+    const contradicted = (names[id] ?? content) !== content || (ids.get(content) ?? id) !== id;
+    if (contradicted || taken.has(id) || contents.has(content)) {
       throw new TokenizerError(
-        `tokenizer.json: added_tokens gives ${quote(content)} the id ${id}, which the vocabulary contradicts`,
+        `tokenizer.json: added_tokens gives ${quote(content)} the id ${id}, which another entry contradicts`,
       );
     }
     contents.add(content);
-    ids.set(id, content);
+    taken.add(id);
     return { id, content, special };
   });
 }
 
 /** The vocabulary by id without the added tokens, each token read by `read`. */
 function tokensById(
-  names: Names,
+  { names }: Names,
   added: readonly AddedToken[],
   read: (token: string, id: number) => string,
 ): (string | undefined)[] {
-  const contents = new Set(added.map(({ content }) => content));
-  let size = 0;
-  for (const [token, id] of names) if (!contents.has(token)) size = Math.max(size, id + 1);
-  const tokens = new Array<string | undefined>(size).fill(undefined);
-  for (const [token, id] of names) if (!contents.has(token)) tokens[id] = read(token, id);
+  const apart = new Set(added.map(({ id }) => id));
+  const tokens = names.map((name, id) => (name === undefined || apart.has(id) ? undefined : read(name, id)));
+  while (tokens.length > 0 && tokens.at(-1) === undefined) tokens.pop();
   return tokens;
 }
 
@@ -159,17 +163,14 @@ function readBpe(
     return bytes;
   });
   const triples = new Int32Array(model.merges.length * 3);
-  const seen = new Set<string>();
   model.merges.forEach((merge, rank) => {
     const [left, right] = pairOf(merge, rank);
-    const ids = [left, right, left + right].map((token) => names.get(token) ?? -1);
-    const missing = ids.findIndex((id) => id < 0 || tokens[id] === undefined);
-    if (missing >= 0 || seen.has(`${left} ${right}`)) {
-      const why =
-        missing >= 0 ? 'joins or makes a token that is not in the vocabulary' : 'stands there twice';
-      throw new TokenizerError(`tokenizer.json: merge ${rank} (${quote(`${left} ${right}`)}) ${why}`);
+    const ids = [left, right, left + right].map((token) => names.ids.get(token) ?? -1);
+    if (ids.some((id) => id < 0 || tokens[id] === undefined)) {
+      throw new TokenizerError(
+        `tokenizer.json: merge ${rank} (${quote(`${left} ${right}`)}) joins or makes a token that is not in the vocabulary`,
+      );
     }
-    seen.add(`${left} ${right}`);
     triples.set(ids, rank * 3);
   });
   return createBpe(
@@ -180,12 +181,14 @@ function readBpe(
 
 /** "a b", or ["a", "b"] as newer files have it. */
 function pairOf(merge: unknown, rank: number): [string, string] {
-  const pair = typeof merge === 'string' ? merge.split(' ') : merge;
-  if (Array.isArray(pair) && pair.length === 2) {
-    const [left, right]: unknown[] = pair;
+  if (typeof merge === 'string') {
+    const space = merge.indexOf(' ');
+    if (space > 0 && !merge.includes(' ', space + 1)) return [merge.slice(0, space), merge.slice(space + 1)];
+  } else if (Array.isArray(merge) && merge.length === 2) {
+    const [left, right]: unknown[] = merge;
     if (typeof left === 'string' && typeof right === 'string') return [left, right];
   }
-  throw new TokenizerError(`tokenizer.json: merge ${rank} is not a pair of tokens`);
+  throw new TokenizerError(`tokenizer.json: merge ${rank} is ${quote(merge)}, not a pair of tokens`);
 }
 
 function patternOf({ pre_tokenizer: pre }: File): Pattern {

@@ -79,8 +79,8 @@ export class IdBuffer {
     this.length += count;
   }
 
-  /** A copy of exactly the ids written. */
+  /** Exactly the ids written; the buffer is not to be used after it. */
   finish(): Uint32Array {
-    return this.ids.slice(0, this.length);
+    return this.length === this.ids.length ? this.ids : this.ids.slice(0, this.length);
   }
 }

@@ -5,6 +5,7 @@ import { TokenizerError } from './errors.js';
 import { Merges } from './merges.js';
 import { type Pattern, patterns } from './patterns.js';
 import { fromJson } from './read.js';
+import { TokenIndex } from './token-index.js';
 import { type AddedToken, endOfTextToken, type Tokenizer } from './tokenizer.js';
 
 /** OpenAI's vocabularies; special tokens and their ids as in its tiktoken (openai_public.py). */
@@ -81,18 +82,20 @@ function readRanks(text: string): string[] {
  * token in order, every way to make it of two (as Hugging Face converts these vocabularies).
  */
 function mergesOf(tokens: readonly string[]): Merges {
-  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const index = new TokenIndex(tokens);
+  const { bytes, offsets } = index;
   const triples: number[] = [];
-  tokens.forEach((token, id) => {
+  for (let id = 0; id < tokens.length; id++) {
+    const [start, end] = [offsets[id], offsets[id + 1]];
     const pairs: [number, number][] = [];
-    for (let cut = 1; cut < token.length; cut++) {
-      const left = ids.get(token.slice(0, cut));
-      if (left === undefined) continue;
-      const right = ids.get(token.slice(cut));
-      if (right !== undefined) pairs.push([left, right]);
+    for (let cut = start + 1; cut < end; cut++) {
+      const left = index.find(bytes, start, cut);
+      if (left < 0) continue;
+      const right = index.find(bytes, cut, end);
+      if (right >= 0) pairs.push([left, right]);
     }
     pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
     for (const [left, right] of pairs) triples.push(left, right, id);
-  });
+  }
   return new Merges(Int32Array.from(triples));
 }

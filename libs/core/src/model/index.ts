@@ -18,6 +18,7 @@ export {
 export {
   type FlatWeights,
   parameterNodes,
+  readGradients,
   uploadWeights,
   type WeightTensors,
   writeWeights,

@@ -40,6 +40,24 @@ export function parameterNodes(graph: Graph, tensors: WeightTensors): (name: str
   };
 }
 
+/**
+ * Reads the gradients of a graph that was walked back into the model's flat order: zero for a parameter that nothing
+ * asked for, and on entries that the table calls inert.
+ * @throws RangeError where `into` has another size than the model
+ */
+export async function readGradients(graph: Graph, model: Model, into: Float32Array): Promise<void> {
+  if (into.length !== model.size) {
+    throw new RangeError(`the model has ${model.size} gradients, not ${into.length}`);
+  }
+  const nodes = new Map(graph.nodes.map((node) => [node.operation === 'parameter' ? node.name : null, node]));
+  for (const { name, offset, size, inert } of model.parameters) {
+    const gradient = nodes.get(name)?.gradient ?? null;
+    if (gradient === null) into.fill(0, offset, offset + size);
+    else into.set(await graph.kernels.read(gradient), offset);
+    if (inert) into.fill(0, offset + inert.first, offset + inert.first + inert.count);
+  }
+}
+
 function tensorOf(tensors: WeightTensors, name: string): Tensor {
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new RangeError(`the model has no parameter ${name}`);

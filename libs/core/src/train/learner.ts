@@ -5,6 +5,7 @@ import {
   forward,
   type Model,
   parameterNodes,
+  readGradients,
   uploadWeights,
   type WeightTensors,
   writeWeights,
@@ -38,11 +39,11 @@ export class Learner {
     return new Learner(kernels, model);
   }
 
-  /**
-   * @throws RangeError where `flat` has another size than the model
-   */
+  /** @throws RangeError where `flat` has another size than the model */
   setWeights(flat: Float32Array): void {
-    this.#check(flat, 'weights');
+    if (flat.length !== this.model.size) {
+      throw new RangeError(`the model has ${this.model.size} weights, not ${flat.length}`);
+    }
     writeWeights(this.#kernels, this.model, this.#weights, flat);
   }
 
@@ -56,18 +57,11 @@ export class Learner {
     { seed, step }: { readonly seed: number; readonly step: number },
     into: Float32Array,
   ): Promise<GradientResult> {
-    this.#check(into, 'gradients');
     return this.#work(async () => {
       const graph = new Graph(this.#kernels);
-      const parameter = parameterNodes(graph, this.#weights);
-      const loss = this.#loss(graph, parameter, micro, { seed, step, microBatch: micro.index });
+      const loss = this.#loss(graph, micro, { seed, step, microBatch: micro.index });
       graph.backward(loss);
-      for (const { name, offset, size, inert } of this.model.parameters) {
-        const { gradient } = parameter(name);
-        if (gradient === null) into.fill(0, offset, offset + size);
-        else into.set(await this.#kernels.read(gradient), offset);
-        if (inert) into.fill(0, offset + inert.first, offset + inert.first + inert.count);
-      }
+      await readGradients(graph, this.model, into);
       const losses = await this.#kernels.read(loss.output);
       let lossSum = 0;
       let targets = 0;
@@ -84,24 +78,19 @@ export class Learner {
   losses(micro: MicroBatch): Promise<Float64Array> {
     return this.#work(async () => {
       const graph = new Graph(this.#kernels, { record: false });
-      const loss = this.#loss(graph, parameterNodes(graph, this.#weights), micro);
+      const loss = this.#loss(graph, micro);
       return Float64Array.from(await this.#kernels.read(loss.output));
     });
   }
 
-  #loss(
-    graph: Graph,
-    parameter: (name: string) => Node,
-    { inputs: ids, targets, batch, time }: MicroBatch,
-    dropout?: DropoutSource,
-  ): Node {
+  #loss(graph: Graph, { inputs: ids, targets, batch, time }: MicroBatch, dropout?: DropoutSource): Node {
     const { vocab } = this.model.config;
     const wrong = targets.find((target) => target < -1 || target >= vocab);
     if (wrong !== undefined) throw new RangeError(`target ${wrong} is not in a vocabulary of ${vocab}`);
     if (targets.length !== ids.length)
       throw new RangeError(`${ids.length} inputs have ${targets.length} targets`);
     const input = { ids, batch, time, ...(dropout === undefined ? {} : { dropout }) };
-    const logits = forward(graph, this.model, parameter, input);
+    const logits = forward(graph, this.model, parameterNodes(graph, this.#weights), input);
     return graph.crossEntropy(logits, graph.input('targets', graph.kernels.indices(targets)));
   }
 
@@ -115,12 +104,6 @@ export class Learner {
     } finally {
       this.#kernels.release(mark);
       this.#working = false;
-    }
-  }
-
-  #check(flat: Float32Array, what: string): void {
-    if (flat.length !== this.model.size) {
-      throw new RangeError(`the model has ${this.model.size} ${what}, not ${flat.length}`);
     }
   }
 }

@@ -170,12 +170,21 @@ test('the newest ones stay, and the best one whatever its age', async () => {
   await assert.rejects(markBest(run, 2), RangeError);
 });
 
-test('a checkpoint that is there is saved again only where it is damaged', async () => {
+test('a checkpoint that is there is saved again only where it is damaged or its state has changed', async () => {
   const run = newRun();
   const { path } = await saveCheckpoint(run, contentOf(4), { keepLast: 1 });
   const log: Operation[] = [];
   await saveCheckpoint(run, contentOf(4), { keepLast: 1, storage: faultyStorage(() => {}, log) });
   assert.deepEqual(log, []);
+  const evaluated = { ...contentOf(4).state, bestValidationLoss: 0.5 };
+  const storage = faultyStorage(() => {}, log);
+  await saveCheckpoint(run, { ...contentOf(4), state: evaluated }, { keepLast: 1, storage });
+  assert.deepEqual(
+    log.filter(({ kind }) => kind === 'create' || kind === 'rename').map(({ to, path: at }) => to ?? at),
+    [join(path, '.state.json.partial'), join(path, 'state.json')],
+    'a state that was learned since replaces the state alone, at once',
+  );
+  assert.equal(loadCheckpoint(path, model).state.bestValidationLoss, 0.5);
   writeFileSync(join(path, 'optimizer.safetensors'), 'x');
   await saveCheckpoint(run, contentOf(4), { keepLast: 1 });
   assert.deepEqual(loadCheckpoint(path, model).optimizer, contentOf(4).optimizer);

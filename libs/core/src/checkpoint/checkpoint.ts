@@ -5,12 +5,13 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { RunError, UserError } from '../config/index.js';
 import type { Model } from '../model/index.js';
 import { loadModel, modelFiles, weightsSha256 } from './model-directory.js';
 import { readSafetensors, safetensorsParts } from './safetensors.js';
 import { stateFromJson, stateToJson, type TrainingState } from './state.js';
-import { disk, type Storage, writeThrough, writing } from './storage.js';
+import { disk, replaceFile, type Storage, writeThrough, writing } from './storage.js';
 
 /** What a checkpoint is made of. `optimizer` holds flat arrays by name, such as `exp_avg`. */
 export interface CheckpointContent {
@@ -43,8 +44,8 @@ export interface LoadedCheckpoint {
 }
 
 /**
- * Saves a checkpoint, then removes old ones: the newest `keepLast` and the one that `best` points at stay. A whole
- * checkpoint of the same step and weights is left as it is.
+ * Saves a checkpoint, then removes old ones: the newest `keepLast` and the one that `best` points at stay. Of a
+ * whole checkpoint of the same step and weights only state.json is written anew, and only if the state differs.
  *
  * @throws RunError where the system refuses a write (full disk, read-only): every earlier checkpoint is still there
  */
@@ -59,7 +60,9 @@ export async function saveCheckpoint(
   const path = join(directory, stepName(step));
   const sha256 = weightsSha256(weights);
   const existing = existsSync(path) ? verifyCheckpoint(path) : null;
-  if (existing && 'state' in existing && existing.state.weightsSha256 === sha256) return existing;
+  if (existing && 'state' in existing && existing.state.weightsSha256 === sha256) {
+    return updateState(existing, content, storage);
+  }
 
   const files = modelFiles(model, weights, tokenizerJson);
   const tensors = Object.entries(optimizer).map(([name, data]) => ({ name, shape: [data.length], data }));
@@ -200,6 +203,23 @@ export function checkpointSteps(runDirectory: string): number[] {
 
 function stepName(step: number): string {
   return `step-${String(step).padStart(6, '0')}`;
+}
+
+async function updateState(
+  existing: Checkpoint,
+  content: CheckpointContent,
+  storage: Storage,
+): Promise<Checkpoint> {
+  const { path, step } = existing;
+  const { weightsSha256: sha256, files } = existing.state;
+  const state: TrainingState = { ...content.state, step, weightsSha256: sha256, files };
+  if (!isDeepStrictEqual(state, existing.state)) {
+    const file = join(path, 'state.json');
+    await writing(file, 'the one before it is untouched, so make room and go on with --resume', () =>
+      replaceFile(storage, file, stateToJson(state)),
+    );
+  }
+  return { path, step, state };
 }
 
 /** Takes old checkpoints out of sight by one rename before they are deleted: no half-deleted one has a name. */

@@ -28,8 +28,8 @@ export {
   type Safetensors,
   type SafetensorsFile,
   safetensorsParts,
-  type TensorInfo,
   writeSafetensors,
 } from './safetensors.js';
+export type { Dtype, TensorInfo } from './safetensors-header.js';
 export type { TrainingState } from './state.js';
 export { disk, type Storage, type StorageFile } from './storage.js';

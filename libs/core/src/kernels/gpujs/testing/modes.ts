@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { dropoutMask } from '../../../numeric/index.js';
+import { DROPOUT, dropoutMask, philox } from '../../../numeric/index.js';
 import { KernelError } from '../../kernels.js';
 import type { GpuMode } from '../foreign.js';
 import type { GpuKernels } from '../gpu-kernels.js';
@@ -47,13 +47,24 @@ export function holdsInMode(mode: GpuMode): void {
           ),
           { numRuns: 15 },
         );
-        // More blocks of four entries than one row of blocks holds.
+        // So many blocks of four entries that the number of one needs both halves of its word.
         const key = { seed: 7, step: 1, microBatch: 2, layer: 3 };
-        const ones = kernels.tensor(new Float32Array(150 * 113).fill(1), [150, 113]);
-        assert.deepEqual(
-          await kernels.read(kernels.dropout(ones, 0.1, key)),
-          dropoutMask(150 * 113, 0.1, key),
-        );
+        const ones = kernels.tensor(new Float32Array(520 * 520).fill(1), [520, 520]);
+        const kept = await kernels.read(kernels.dropout(ones, 0.1, key));
+        assert.ok(Buffer.from(kept.buffer).equals(Buffer.from(dropoutMask(520 * 520, 0.1, key).buffer)));
+      }));
+
+    it('drops an entry from the probability on at which numeric drops it, and not before', () =>
+      withKernels(mode, async (kernels) => {
+        const key = { seed: 1, step: 2, microBatch: 3, layer: 4 };
+        const words = new Uint32Array(4);
+        philox([key.seed, key.step], [0, key.microBatch, key.layer, DROPOUT], words);
+        const ones = kernels.tensor(new Float32Array(4).fill(1), [1, 4]);
+        for (const [entry, word] of words.entries()) {
+          const before = await kernels.read(kernels.dropout(ones, word / 2 ** 32, key));
+          const after = await kernels.read(kernels.dropout(ones, (word + 1) / 2 ** 32, key));
+          assert.deepEqual([before[entry] > 0, after[entry]], [true, 0]);
+        }
       }));
 
     it('shows a write to what is called after it, and only to that', () =>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { installedLibraries } from '../foreign.js';
+import { createGpuKernels } from '../index.js';
 import { holdsInMode, withKernels } from './modes.js';
 
 // No test file by its name: test/src/gpu runs it in a process of its own, which finds the software GPU.
@@ -12,6 +13,18 @@ describe('the software GPU', () => {
     withKernels('webgpu', async ({ info }) => {
       assert.match(info.device, /SwiftShader/);
     }));
+
+  it('is given back with the last of the kernels that share it', async () => {
+    const [one, other] = [
+      await createGpuKernels({ mode: 'webgpu' }),
+      await createGpuKernels({ mode: 'webgpu' }),
+    ];
+    const device = await sharedDevice();
+    await one.dispose();
+    assert.deepEqual(await other.read(other.zeros([1])), new Float32Array(1));
+    await other.dispose();
+    assert.equal((await device.lost).reason, 'destroyed');
+  });
 
   it('has no more memory taken after a release than before, however much was computed', () =>
     withKernels('webgpu', async (kernels) => {
@@ -50,6 +63,7 @@ interface Buffer {
 }
 
 interface GpuDevice {
+  readonly lost: Promise<{ readonly reason: string }>;
   createBuffer(description: { size: number; usage: number }): Buffer;
 }
 

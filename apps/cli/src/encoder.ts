@@ -7,6 +7,7 @@ export function encoderSpec(tokenizerJson: string): EncoderSpec {
 }
 
 export function createEncoder(spec: string): Encoder {
-  const { encode, endOfText, vocabSize, hash } = fromJson(spec);
-  return { encode, endOfText, vocabSize, hash };
+  const tokenizer = fromJson(spec);
+  const { endOfText, vocabSize, hash } = tokenizer;
+  return { encode: (text) => tokenizer.encode(text), endOfText, vocabSize, hash };
 }

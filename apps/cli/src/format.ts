@@ -21,11 +21,9 @@ export function bytes(value: number): string {
   return `${power === 0 ? value : (value / 1000 ** power).toPrecision(3)} ${units[power]}`;
 }
 
-/** A share as `0.003%`, `4.2%`, `98%`. */
+/** A share in two digits: `0.00031%`, `4.2%`, `98%`. */
 export function percent(share: number): string {
-  const value = 100 * share;
-  if (value === 0) return '0%';
-  return value < 0.001 ? `${value.toExponential(1)}%` : `${Number(value.toPrecision(2))}%`;
+  return `${Number((100 * share).toPrecision(2))}%`;
 }
 
 /** `1 worker`, `3 workers`. */

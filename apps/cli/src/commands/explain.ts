@@ -65,7 +65,7 @@ async function tell(options: ExplainOptions): Promise<void> {
     example,
     rule,
     walk: walked,
-    token: (id) => (tokenizer === null ? `#${id}` : tokenizer.token(id)),
+    text: tokenizer === null ? null : (id) => tokenizer.token(id),
   };
   if (options.dump !== undefined) writeSafetensors(options.dump, dump(subject));
   if (options.json) printJson(report(subject));
@@ -103,8 +103,9 @@ function dump({ model, example, walk: { logits, gradient, after } }: Subject): N
   ];
 }
 
-function report({ model, weights, example, rule, walk: walked, token }: Subject): object {
+function report({ model, weights, example, rule, walk: walked, text }: Subject): object {
   const { inputs, targets, batch, time } = example;
+  const token = (id: number) => text?.(id) ?? null;
   const named = <T extends { id: number }>(guess: T) => ({ ...guess, token: token(guess.id) });
   const predictions = Array.from(targets.entries())
     .filter(([, target]) => target >= 0)

@@ -15,8 +15,8 @@ export interface Subject {
   readonly example: Example;
   readonly rule: StepRule;
   readonly walk: Walk;
-  /** A token as a person reads it. */
-  token(id: number): string;
+  /** A token as a person reads it; null where the model came without a tokenizer. */
+  readonly text: ((id: number) => string) | null;
 }
 
 /** Rows of a table that are shown before the rest is counted. */
@@ -42,16 +42,17 @@ export function tellStory(subject: Subject): string {
     .join('\n\n');
 }
 
-function tokens({ example, model, token }: Subject): string[] {
+function tokens({ example, model, text }: Subject): string[] {
   const { batch, time, asked } = example;
   const row = Array.from(example.inputs.subarray(0, time));
   const first = askedPositions(example)[0];
   const last = example.targets[time - 1];
-  const shown = row.slice(-24).map((id) => `${token(id)}${colors.dim(`·${id}`)}`);
+  const numbered = (id: number) => (text === null ? String(id) : `${text(id)}${colors.dim(`·${id}`)}`);
+  const shown = row.slice(-24).map(numbered);
   return [
     'A model reads numbers, so the text is cut into tokens, and each token has a number:',
     '',
-    `  ${row.length > 24 ? '… ' : ''}${shown.join('  ')}  →  ${last < 0 ? '' : `${colors.green(token(last))}${colors.dim(`·${last}`)}`}`,
+    `  ${row.length > 24 ? '… ' : ''}${shown.join('  ')}${last < 0 ? '' : `  →  ${colors.green(numbered(last))}`}`,
     '',
     batch === 1
       ? `The first ${first + 1} are given. What should follow is ${plural(asked, 'token')} long, and the model is asked for each.`
@@ -60,7 +61,9 @@ function tokens({ example, model, token }: Subject): string[] {
   ];
 }
 
-function guesses({ example, model, walk, token }: Subject): string[] {
+function guesses(subject: Subject): string[] {
+  const { example, model, walk } = subject;
+  const token = namer(subject);
   const { vocab } = model.config;
   const positions = askedPositions(example);
   const predictions = positions.map((at) => predictionAt(walk.logits, vocab, at, example.targets[at]));
@@ -71,7 +74,7 @@ function guesses({ example, model, walk, token }: Subject): string[] {
   const known = (id: number) => (id === answer.id ? colors.green('  ← the known answer') : '');
   const lines = [
     'At each position the model gives every token it knows a probability of coming next.',
-    `After ${quoted(example, positions[0], token)} it found these likeliest:`,
+    `After ${before(subject, positions[0])} it found these likeliest:`,
     '',
     ...best.map(({ id, probability }) => line(id, probability, known(id))),
   ];
@@ -79,10 +82,17 @@ function guesses({ example, model, walk, token }: Subject): string[] {
     lines.push(line(answer.id, answer.probability, `${known(answer.id)}, its guess number ${count(rank)}`));
   }
   if (predictions.length > 1) lines.push('', ...otherGuesses(predictions.slice(1), token));
+  if (example.batch === 1 && predictions.length > 1) {
+    const answerText = `"${positions.map((at) => subject.text?.(example.targets[at]) ?? '#').join('')}"`;
+    lines.push(
+      '',
+      `The known answer ${colors.green(answerText)}, all of it: ${percent(whole(example, walk.losses[0]))}.`,
+    );
+  }
   return lines;
 }
 
-function otherGuesses(predictions: readonly Prediction[], token: Subject['token']): string[] {
+function otherGuesses(predictions: readonly Prediction[], token: (id: number) => string): string[] {
   const shown = predictions.slice(0, SHOWN);
   const lines = shown.map(({ answer, guesses: [best] }) =>
     answer.id === best.id
@@ -184,14 +194,16 @@ function moves({ walk, model, weights, rule }: Subject): string[] {
     '',
     ...moved.map(({ name, index, before, after }) => {
       const place = `${name}[${index}]`.padEnd(width);
-      return `  ${place}  ${before.toFixed(6)} → ${after.toFixed(6)}  ${colors.dim(signed(after - before))}`;
+      return `  ${place}  ${decimal(before)} → ${decimal(after)}  ${colors.dim(signed(after - before))}`;
     }),
     '',
     `Over all ${count(model.size)} weights the change is ${percent(change)} of their size.`,
   ];
 }
 
-function afterwards({ walk, example, model, token }: Subject): string[] {
+function afterwards(subject: Subject): string[] {
+  const { walk, example, model } = subject;
+  const token = namer(subject);
   const { vocab } = model.config;
   const at = askedPositions(example)[0];
   const before = predictionAt(walk.logits, vocab, at, example.targets[at]);
@@ -202,6 +214,9 @@ function afterwards({ walk, example, model, token }: Subject): string[] {
     `The same question again: loss ${first.toFixed(4)} → ${(fell ? colors.green : colors.yellow)(last.toFixed(4))}.`,
     `${token(before.answer.id)} went from ${percent(before.answer.probability)} (guess number ${count(before.rank)}) to ` +
       `${percent(after.answer.probability)} (guess number ${count(after.rank)}).`,
+    ...(example.batch === 1 && example.asked > 1
+      ? [`The whole answer: ${percent(whole(example, first))} → ${percent(whole(example, last))}.`]
+      : []),
     ...(walk.losses.length > 2 ? ['', `Loss before and after each step: ${steps(walk.losses)}`] : []),
     '',
     fell
@@ -220,11 +235,22 @@ function askedPositions({ targets }: Example): number[] {
   return Array.from(targets.keys()).filter((at) => targets[at] >= 0);
 }
 
-/** The last tokens before a position, as text. */
-function quoted({ inputs, time }: Example, position: number, token: Subject['token']): string {
+/** Names a token in a sentence or a table. */
+function namer({ text }: Subject): (id: number) => string {
+  return (id) => (text === null ? `#${id}` : `"${text(id)}"`);
+}
+
+/** The last tokens up to a position, as text. */
+function before({ example: { inputs, time }, text }: Subject, position: number): string {
   const start = Math.max(position - (position % time), position - 11);
-  const text = Array.from(inputs.subarray(start, position + 1), token).join('');
-  return colors.cyan(`${start % time === 0 ? '' : '…'}${text}`);
+  const ids = Array.from(inputs.subarray(start, position + 1));
+  const shown = text === null ? ids.join(' ') : ids.map(text).join('');
+  return colors.cyan(`"${start % time === 0 ? '' : '…'}${shown}"`);
+}
+
+/** The probability of all asked tokens in a row: the product of theirs. */
+function whole({ asked }: Example, loss: number): number {
+  return Math.exp(-loss * asked);
 }
 
 function isOperation({ operation }: NodeReport): boolean {
@@ -233,6 +259,10 @@ function isOperation({ operation }: NodeReport): boolean {
 
 function firstOf(operations: readonly NodeReport[], block: number): number {
   return operations.find((node) => node.block === block)?.id ?? 0;
+}
+
+function decimal(value: number): string {
+  return `${value < 0 ? '−' : ' '}${Math.abs(value).toFixed(6)}`;
 }
 
 function signed(value: number): string {

@@ -1,2 +1,3 @@
+export { type CpuOptions, createCpuKernels } from './cpu/cpu-kernels.js';
 export * from './kernels.js';
 export { createReferenceKernels } from './reference/reference-kernels.js';

@@ -42,7 +42,12 @@ export interface Kernels {
   ): { x: Tensor; weight: Tensor; bias: Tensor | null };
 
   /** Over the last axis: x [N,C], weight [C], bias [C]; also returns mean [N] and 1/σ [N]. (Ba et al. 2016) */
-  layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): { out: Tensor; mean: Tensor; rstd: Tensor };
+  layerNorm(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: number,
+  ): { out: Tensor; mean: Tensor; rstd: Tensor };
   layerNormBackward(
     gradient: Tensor,
     x: Tensor,
@@ -75,7 +80,13 @@ export interface Kernels {
    * on (generation with a cache); it needs B = 1, lets qkv have more rows than T, and may not be differentiated.
    */
   attention(qkv: Tensor, shape: AttentionShape): { out: Tensor; logSumExp: Tensor };
-  attentionBackward(gradient: Tensor, qkv: Tensor, out: Tensor, logSumExp: Tensor, shape: AttentionShape): Tensor;
+  attentionBackward(
+    gradient: Tensor,
+    qkv: Tensor,
+    out: Tensor,
+    logSumExp: Tensor,
+    shape: AttentionShape,
+  ): Tensor;
 
   /** a + b, equal shapes */
   add(a: Tensor, b: Tensor): Tensor;

@@ -11,7 +11,17 @@ export interface DropoutPlace {
 /** The last word of dropout's counters: it keeps them apart from the random streams'. */
 export const DROPOUT = 0x64726f70;
 
-/** Of 2³² equally likely words, those below the threshold drop their entry. The probability is in [0, 1). */
+/** @throws RangeError where a part of the place is no 32-bit number */
+export function checkDropoutPlace({ seed, step, microBatch, layer }: DropoutPlace): void {
+  for (const [name, word] of Object.entries({ seed, step, microBatch, layer })) {
+    if (word >>> 0 !== word) throw new RangeError(`dropout: ${name} is ${word}, but must be from 0 to 2³²−1`);
+  }
+}
+
+/**
+ * Of 2³² equally likely words, those below the threshold drop their entry.
+ * @throws RangeError where the probability is not in [0, 1)
+ */
 export function dropoutThreshold(probability: number): number {
   if (!(probability >= 0 && probability < 1)) {
     throw new RangeError(
@@ -31,10 +41,8 @@ export function dropoutScale(probability: number): number {
  * philox(key = [seed, step], counter = [i, microBatch, layer, DROPOUT]) and on nothing else.
  */
 export function dropoutMask(size: number, probability: number, place: DropoutPlace): Float32Array {
+  checkDropoutPlace(place);
   const { seed, step, microBatch, layer } = place;
-  for (const word of [seed, step, microBatch, layer]) {
-    if (word >>> 0 !== word) throw new RangeError(`dropout: ${word} is not an integer from 0 to 2³²−1`);
-  }
   const threshold = dropoutThreshold(probability);
   const scale = dropoutScale(probability);
   const mask = new Float32Array(size);

@@ -1,4 +1,11 @@
-export { DROPOUT, type DropoutPlace, dropoutMask, dropoutScale, dropoutThreshold } from './dropout.js';
+export {
+  checkDropoutPlace,
+  DROPOUT,
+  type DropoutPlace,
+  dropoutMask,
+  dropoutScale,
+  dropoutThreshold,
+} from './dropout.js';
 export { math } from './math.js';
 export { philox, words } from './philox.js';
 export { type RandomStream, randomStream } from './random-stream.js';

@@ -30,6 +30,7 @@ class FloatTensor implements Tensor {
   alive = true;
 
   constructor(
+    readonly serial: number,
     readonly data: Float64Array,
     readonly shape: Shape,
   ) {}
@@ -41,7 +42,10 @@ class IndexTensor implements Tensor {
   readonly range: shapes.IndexRange;
   alive = true;
 
-  constructor(readonly data: Int32Array) {
+  constructor(
+    readonly serial: number,
+    readonly data: Int32Array,
+  ) {
     this.shape = [data.length];
     this.range = shapes.rangeOf(data);
   }
@@ -56,6 +60,7 @@ class ReferenceKernels implements Kernels {
   };
   /** Every tensor that lives, in the order in which they were made. */
   readonly #live: (FloatTensor | IndexTensor)[] = [];
+  #serial = 0;
 
   tensor(data: Float32Array | Float64Array, shape: Shape): Tensor {
     shapes.checkShape(shape, data.length);
@@ -63,7 +68,7 @@ class ReferenceKernels implements Kernels {
   }
 
   indices(data: Int32Array): Tensor {
-    const tensor = new IndexTensor(data.slice());
+    const tensor = new IndexTensor(this.#serial++, data.slice());
     this.#live.push(tensor);
     return tensor;
   }
@@ -83,11 +88,12 @@ class ReferenceKernels implements Kernels {
   }
 
   mark(): Mark {
-    return this.#live.length;
+    return this.#serial;
   }
 
   release(mark: Mark): void {
-    for (const tensor of this.#live.splice(mark)) tensor.alive = false;
+    const kept = this.#live.findLastIndex(({ serial }) => serial < mark) + 1;
+    for (const tensor of this.#live.splice(kept)) tensor.alive = false;
   }
 
   async dispose(): Promise<void> {
@@ -318,7 +324,7 @@ class ReferenceKernels implements Kernels {
   }
 
   #keep(data: Float64Array, shape: Shape): Tensor {
-    const tensor = new FloatTensor(data, shape);
+    const tensor = new FloatTensor(this.#serial++, data, shape);
     this.#live.push(tensor);
     return tensor;
   }

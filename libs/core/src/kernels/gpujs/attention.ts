@@ -97,30 +97,10 @@ const weightedValues = program<Heads>(function weightedValues(
   return sum;
 });
 
-/** Σ gradient ⊙ out over a head's channels: what the softmax's gradient subtracts. */
-const gradientTimesOut = program<Heads>(function gradientTimesOut(
-  this: Thread<Heads>,
-  gradient: Matrix,
-  out: Matrix,
-  time: number,
-): number {
-  const sequence = Math.floor((this.thread.y + 0.5) / this.constants.heads);
-  const channels = (this.thread.y - sequence * this.constants.heads) * this.constants.headDim;
-  const row = sequence * time + this.thread.x;
-  let sum = 0;
-  for (let d = 0; d < this.constants.headDim; d++) {
-    sum += gradient[row][channels + d] * out[row][channels + d];
-  }
-  return sum;
-});
-
-/** The gradient of query · key. */
-const gradientOfScores = program<Heads>(function gradientOfScores(
+const gradientOfProbabilities = program<Heads>(function gradientOfProbabilities(
   this: Thread<Heads>,
   gradient: Matrix,
   qkv: Matrix,
-  probabilities: Cube,
-  delta: Matrix,
   time: number,
 ): number {
   if (this.thread.x > this.thread.y) {
@@ -137,9 +117,38 @@ const gradientOfScores = program<Heads>(function gradientOfScores(
   for (let d = 0; d < this.constants.headDim; d++) {
     sum += gradient[query][channels + d] * qkv[key][values + d];
   }
+  return sum;
+});
+
+/**
+ * What the softmax's gradient subtracts: the mean of a query's gradients, weighted by its probabilities. It is
+ * gradient · out as well, but of an `out` that was rounded: where one probability is nearly 1, the difference would
+ * then be nothing but that rounding.
+ */
+const meanGradient = program(function meanGradient(
+  this: Thread<object>,
+  probabilities: Cube,
+  gradients: Cube,
+): number {
+  let sum = 0;
+  let total = 0;
+  for (let key = 0; key <= this.thread.x; key++) {
+    sum += probabilities[this.thread.y][this.thread.x][key] * gradients[this.thread.y][this.thread.x][key];
+    total += probabilities[this.thread.y][this.thread.x][key];
+  }
+  return sum / total;
+});
+
+/** The gradient of query · key. */
+const gradientOfScores = program<Heads>(function gradientOfScores(
+  this: Thread<Heads>,
+  probabilities: Cube,
+  gradients: Cube,
+  mean: Matrix,
+): number {
   return (
     probabilities[this.thread.z][this.thread.y][this.thread.x] *
-    (sum - delta[this.thread.z][this.thread.y]) *
+    (gradients[this.thread.z][this.thread.y][this.thread.x] - mean[this.thread.z][this.thread.y]) *
     this.constants.scale
   );
 });
@@ -231,7 +240,6 @@ export function attentionBackward(
   device: Device,
   gradient: DeviceTensor,
   qkv: DeviceTensor,
-  out: DeviceTensor,
   logSumExp: DeviceTensor,
   sizes: AttentionSizes,
 ): DeviceTensor {
@@ -240,14 +248,9 @@ export function attentionBackward(
   const cube = [batch * heads, time, time];
   const size = [time, time, batch * heads];
   const probabilities = device.launch(probabilitiesOfKeys, layout, cube, [qkv, logSumExp, time, 0], size);
-  const delta = device.launch(gradientTimesOut, layout, [batch, heads, time], [gradient, out, time]);
-  const scores = device.launch(
-    gradientOfScores,
-    layout,
-    cube,
-    [gradient, qkv, probabilities, delta, time],
-    size,
-  );
+  const gradients = device.launch(gradientOfProbabilities, layout, cube, [gradient, qkv, time], size);
+  const mean = device.launch(meanGradient, {}, [batch, heads, time], [probabilities, gradients]);
+  const scores = device.launch(gradientOfScores, layout, cube, [probabilities, gradients, mean], size);
   const shared = [batch * time, kvHeads * headDim];
   const queries = device.launch(
     gradientOfQueries,
@@ -258,6 +261,6 @@ export function attentionBackward(
   const keys = device.launch(sumOverQueries, layout, shared, [scores, qkv, time]);
   const values = device.launch(sumOverQueries, layout, shared, [probabilities, gradient, time]);
   const joined = concat(device, [queries, keys, values]);
-  device.release([probabilities, delta, scores, queries, keys, values]);
+  device.release([probabilities, gradients, mean, scores, queries, keys, values]);
   return joined;
 }

@@ -199,8 +199,8 @@ export class GpuKernels implements Kernels {
     shape: AttentionShape,
   ): Tensor {
     const sizes = shapes.attentionBackwardSizes(gradient, qkv, out, logSumExp, shape);
-    const [g, x, o, l] = [gradient, qkv, out, logSumExp].map((tensor) => this.floats(tensor));
-    return this.keep(attentionBackward(this.device, g, x, o, l, sizes));
+    const [g, x, l] = [gradient, qkv, logSumExp].map((tensor) => this.floats(tensor));
+    return this.keep(attentionBackward(this.device, g, x, l, sizes));
   }
 
   add(a: Tensor, b: Tensor): Tensor {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { DROPOUT, dropoutMask, philox } from '../../../numeric/index.js';
+import { conformance } from '../../conformance.js';
 import { KernelError } from '../../kernels.js';
 import type { GpuMode } from '../foreign.js';
 import type { GpuKernels } from '../gpu-kernels.js';
@@ -10,7 +12,24 @@ import { createGpuKernels } from '../index.js';
 
 /** What holds in every mode. WebGPU's turn comes in a process that finds a GPU. */
 export function holdsInMode(mode: GpuMode): void {
+  let launched: GpuKernels['launched'] = [];
+  const create = async () => {
+    const kernels = await createGpuKernels({ mode });
+    launched = kernels.launched;
+    return kernels;
+  };
+  conformance(`gpu.js in mode ${mode}`, create, 1e-5);
+
   describe(`gpu.js in mode ${mode}`, () => {
+    it('conforms with every program of its own, each run in that mode', () => {
+      for (const { kernel, mode: ran, fallbackReason } of launched) {
+        assert.deepEqual({ kernel, ran, fallbackReason }, { kernel, ran: mode, fallbackReason: null });
+      }
+      const names = new Set(launched.map(({ kernel }) => kernel));
+      if (mode !== 'webgpu') names.add('upload'); // elsewhere values are where they are computed
+      assert.deepEqual([...names].sort(), programNames().sort());
+    });
+
     it('says what computes, and has run its kernels in that mode', () =>
       withKernels(mode, async (kernels) => {
         assert.equal(kernels.info.backend, 'gpujs');
@@ -157,6 +176,15 @@ export function holdsInMode(mode: GpuMode): void {
       ]);
     });
   });
+}
+
+/** The programs that the compiled files of this backend define. */
+function programNames(): string[] {
+  const folder = new URL('../', import.meta.url);
+  return readdirSync(folder)
+    .filter((file) => /^[^.]+\.js$/.test(file))
+    .map((file) => readFileSync(new URL(file, folder), 'utf8'))
+    .flatMap((text) => [...text.matchAll(/\bprogram\(function (\w+)\(/g)].map(([, name]) => name));
 }
 
 export async function withKernels(mode: GpuMode, use: (kernels: GpuKernels) => Promise<void>): Promise<void> {

@@ -220,46 +220,37 @@ function tile(depth: i32, a: usize, b: usize, c: usize, cStep: usize, from: usiz
 
 // One row times a matrix reads each weight once: packing would only add to that. Text generation lives here.
 
-/** c [m] = from + Σ a[p] · b[p,:], sixteen columns at a time. */
+/** c [m] = from + Σ a[p] · b[p,:], four rows of b at a time, so that each is read in one piece. */
 function rowTimesRows(m: i32, k: i32, a: usize, b: usize, bRow: i32, c: usize, from: usize): void {
+  const bytes = usize(m) * FLOAT;
   const step = usize(bRow) * FLOAT;
-  let j = 0;
-  for (; j + 16 <= m; j += 16) {
-    const at = usize(j) * FLOAT;
-    let c0 = f32x4.splat(0);
-    let c1 = c0;
-    let c2 = c0;
-    let c3 = c0;
-    if (from != 0) {
-      c0 = v128.load(from + at);
-      c1 = v128.load(from + at, 16);
-      c2 = v128.load(from + at, 32);
-      c3 = v128.load(from + at, 48);
+  if (from == 0) memory.fill(c, 0, bytes);
+  else if (from != c) memory.copy(c, from, bytes);
+  for (let p = 0; p < k; p += 4) {
+    // Beyond the last row stands the last one again, times 0.
+    const x = loadPart(a, min(4, k - p), 0);
+    const x0 = v128.shuffle<f32>(x, x, 0, 0, 0, 0);
+    const x1 = v128.shuffle<f32>(x, x, 1, 1, 1, 1);
+    const x2 = v128.shuffle<f32>(x, x, 2, 2, 2, 2);
+    const x3 = v128.shuffle<f32>(x, x, 3, 3, 3, 3);
+    const b1 = p + 1 < k ? b + step : b;
+    const b2 = p + 2 < k ? b1 + step : b1;
+    const b3 = p + 3 < k ? b2 + step : b2;
+    let j: usize = 0;
+    for (; j + VECTOR <= bytes; j += VECTOR) {
+      let sum = f32x4.add(v128.load(c + j), f32x4.mul(x0, v128.load(b + j)));
+      sum = f32x4.add(sum, f32x4.mul(x1, v128.load(b1 + j)));
+      sum = f32x4.add(sum, f32x4.mul(x2, v128.load(b2 + j)));
+      v128.store(c + j, f32x4.add(sum, f32x4.mul(x3, v128.load(b3 + j))));
     }
-    let row = b + at;
-    for (let p: usize = 0; p < usize(k) * FLOAT; p += FLOAT) {
-      const x = v128.load32_splat(a + p);
-      c0 = f32x4.add(c0, f32x4.mul(x, v128.load(row)));
-      c1 = f32x4.add(c1, f32x4.mul(x, v128.load(row, 16)));
-      c2 = f32x4.add(c2, f32x4.mul(x, v128.load(row, 32)));
-      c3 = f32x4.add(c3, f32x4.mul(x, v128.load(row, 48)));
-      row += step;
+    for (; j < bytes; j += FLOAT) {
+      let sum = load<f32>(c + j) + f32x4.extract_lane(x, 0) * load<f32>(b + j);
+      sum += f32x4.extract_lane(x, 1) * load<f32>(b1 + j);
+      sum += f32x4.extract_lane(x, 2) * load<f32>(b2 + j);
+      store<f32>(c + j, sum + f32x4.extract_lane(x, 3) * load<f32>(b3 + j));
     }
-    v128.store(c + at, c0);
-    v128.store(c + at, c1, 16);
-    v128.store(c + at, c2, 32);
-    v128.store(c + at, c3, 48);
-  }
-  for (; j < m; j += 4) {
-    const at = usize(j) * FLOAT;
-    const columns = min(4, m - j);
-    let sum = from == 0 ? f32x4.splat(0) : loadPart(from + at, columns, 0);
-    let row = b + at;
-    for (let p: usize = 0; p < usize(k) * FLOAT; p += FLOAT) {
-      sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(a + p), loadPart(row, columns, 0)));
-      row += step;
-    }
-    storePart(c + at, columns, sum);
+    a += VECTOR;
+    b = b3 + step;
   }
 }
 

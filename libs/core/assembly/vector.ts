@@ -9,14 +9,15 @@ export const VECTOR: usize = 16;
 export class v4 {
   /**
    * eˣ to 2 units in the last place, for x ≤ 88; 0 below −87.3. Cody & Waite's reduction to |r| ≤ ln 2 / 2, then the
-   * minimax polynomial of Moshier's Cephes library (expf).
+   * minimax polynomial of Moshier's Cephes library (expf). Adding 1.5·2²³ rounds to an integer and leaves it in the
+   * low bits, from where a shift brings it into an exponent.
    */
   @inline
   static exp(x: v128): v128 {
-    const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-87.33654)), f32x4.splat(88));
-    const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.44269504)));
+    const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504)), f32x4.splat(12582912));
+    const n = f32x4.sub(shifted, f32x4.splat(12582912));
     const r = f32x4.add(
-      f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375))),
+      f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))),
       f32x4.mul(n, f32x4.splat(2.1219444e-4)),
     );
     let y = f32x4.add(f32x4.mul(f32x4.splat(1.98756915e-4), r), f32x4.splat(1.3981999507e-3));
@@ -25,7 +26,7 @@ export class v4 {
     y = f32x4.add(f32x4.mul(y, r), f32x4.splat(1.6666665459e-1));
     y = f32x4.add(f32x4.mul(y, r), f32x4.splat(5.0000001201e-1));
     y = f32x4.add(f32x4.add(f32x4.mul(y, f32x4.mul(r, r)), r), f32x4.splat(1));
-    const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+    const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(127 << 23));
     return v128.andnot(f32x4.mul(y, power), f32x4.lt(x, f32x4.splat(-87.33654)));
   }
 

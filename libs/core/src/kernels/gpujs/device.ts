@@ -3,20 +3,19 @@ import { KernelError, type Shape, type Tensor } from '../kernels.js';
 import { type IndexRange, rangeOf } from '../shapes.js';
 import {
   acquireWebGpu,
+  asKernelError,
   type BufferHandle,
-  type Gpu,
   type GpuJs,
-  type GpuKernel,
   type GpuMode,
   type Handle,
   installedLibraries,
   type Libraries,
   loadGpuJs,
-  reason,
   releaseWebGpu,
   type WebGpuContext,
 } from './foreign.js';
-import { type Helper, type Matrix, type Program, program, type Thread } from './program.js';
+import { Launcher, type LaunchRecord } from './launcher.js';
+import { type Matrix, type Program, program, type Thread } from './program.js';
 
 /** A matrix (a vector is one row), or a cube within an operation, whose values come when the queue reaches it. */
 export class DeviceTensor implements Tensor {
@@ -42,14 +41,6 @@ export class DeviceTensor implements Tensor {
   }
 }
 
-/** A kernel that ran: in which mode it really ran, and how often. */
-export interface LaunchRecord {
-  readonly kernel: string;
-  readonly mode: string;
-  readonly fallbackReason: string | null;
-  launches: number;
-}
-
 /**
  * Runs programs in order, on one gpu.js mode. Calls only append to a queue: gpu.js compiles for WebGPU in
  * promises, so a tensor's values are there when the queue has come so far. A step that fails leaves its error in
@@ -57,9 +48,7 @@ export interface LaunchRecord {
  * rejects.
  */
 export class Device {
-  readonly launched: LaunchRecord[] = [];
-  /** By program and constants; sizes vary freely. */
-  private readonly compiled = new Map<object, Map<string, CompiledProgram>>();
+  private readonly launcher: Launcher;
   private queue: Promise<void> = Promise.resolve();
   private reads: Promise<unknown> = Promise.resolve();
   private failure: KernelError | null = null;
@@ -70,9 +59,9 @@ export class Device {
     /** The device in its own words. */
     readonly description: string,
     private readonly gpuJs: GpuJs,
-    private readonly gpu: Gpu,
     context: WebGpuContext | null,
   ) {
+    this.launcher = new Launcher(gpuJs, mode);
     // WebGPU reports a full memory or an invalid command here and nowhere else, and goes on with zeros.
     context?.device.addEventListener('uncapturederror', (event) => {
       this.failure ??= new KernelError(`the GPU refused a command: ${event.error.message}`);
@@ -96,11 +85,15 @@ export class Device {
     const { description, vendor, architecture, device } = context.adapter.info;
     const words =
       description || [vendor, architecture, device].filter(Boolean).join(' ') || 'a GPU without a name';
-    return new Device('webgpu', words, gpuJs, createGpu(gpuJs, 'webgpu'), context);
+    return new Device('webgpu', words, gpuJs, context);
   }
 
   private static openProcessor(mode: GpuMode, gpuJs: GpuJs): Device {
-    return new Device(mode, cpus()[0]?.model ?? process.arch, gpuJs, createGpu(gpuJs, mode), null);
+    return new Device(mode, cpus()[0]?.model ?? process.arch, gpuJs, null);
+  }
+
+  get launched(): readonly Readonly<LaunchRecord>[] {
+    return this.launcher.launched;
   }
 
   /** A copy of `values` as a matrix of the shape's last axis by all others. */
@@ -117,45 +110,45 @@ export class Device {
       throw new KernelError(`an index of ${range.greatest} is above 16777215, the largest of this backend`);
     }
     const tensor = new DeviceTensor(this, [values.length], 'index', matrixSize([values.length]), range);
-    this.overwrite(tensor, Float32Array.from(values));
+    this.overwrite(tensor, new Float32Array(values));
     return tensor;
   }
 
   /** Gives a tensor new values; steps that are queued already still see the old ones. */
   overwrite(target: DeviceTensor, values: Float32Array | Float64Array): void {
     const { columns, rows } = target;
-    const copy = Float32Array.from(values);
+    const copy = new Float32Array(values);
     this.fill(target, 'upload', () => {
       if (this.mode !== 'webgpu') {
         return Array.from({ length: rows }, (_, row) => copy.subarray(row * columns, (row + 1) * columns));
       }
-      return this.run(uploadProgram, {}, target.size, [new this.gpuJs.Input(copy, target.size)]);
+      return this.launcher.run(uploadProgram, {}, target.size, [new this.gpuJs.Input(copy, target.size)]);
     });
   }
 
   /** Queues a program over every entry of a new tensor. `size` makes it a cube: columns, rows, planes. */
   launch<Constants extends object>(
-    kernel: Program<Constants>,
+    program: Program<Constants>,
     constants: Constants,
     shape: Shape,
     operands: readonly (DeviceTensor | number)[],
     size: readonly number[] = matrixSize(shape),
   ): DeviceTensor {
     const tensor = new DeviceTensor(this, shape, 'float', size);
-    this.launchInto(tensor, kernel, constants, operands);
+    this.launchInto(tensor, program, constants, operands);
     return tensor;
   }
 
   /** As `launch`, over a tensor whose handles stay valid. It may be among the operands: they are read before. */
   launchInto<Constants extends object>(
     target: DeviceTensor,
-    kernel: Program<Constants>,
+    program: Program<Constants>,
     constants: Constants,
     operands: readonly (DeviceTensor | number)[],
   ): void {
-    this.fill(target, kernel.source.name, () =>
-      this.run(
-        kernel,
+    this.fill(target, program.source.name, () =>
+      this.launcher.run(
+        program,
         constants,
         target.size,
         operands.map((operand) => (typeof operand === 'number' ? operand : handleOf(operand))),
@@ -167,7 +160,7 @@ export class Device {
   read(tensor: DeviceTensor): Promise<Float32Array> {
     const reading = new Promise<Float32Array>((resolve, reject) => {
       this.enqueue(() => {
-        this.fetch(tensor).then(resolve, reject);
+        this.fetch(tensor).then(resolve, (error) => reject(asKernelError('reading a tensor failed', error)));
       });
     });
     this.reads = Promise.allSettled([this.reads, reading]);
@@ -187,8 +180,7 @@ export class Device {
     this.closed = true;
     await this.queue;
     await this.reads;
-    await this.gpu.destroy();
-    this.compiled.clear();
+    await this.launcher.close();
     if (this.mode === 'webgpu') await releaseWebGpu(this.gpuJs);
   }
 
@@ -200,73 +192,16 @@ export class Device {
   private fill(target: DeviceTensor, name: string, compute: () => Handle | Promise<Handle>): void {
     this.enqueue(async () => {
       let handle: Handle | null = null;
-      let failure: KernelError | null = null;
+      let failure = this.failure;
       try {
-        handle = await compute();
+        if (failure === null) handle = await compute();
       } catch (error) {
-        failure =
-          error instanceof KernelError
-            ? error
-            : new KernelError(`kernel ${name} failed: ${reason(error)}`, { cause: error });
+        failure = asKernelError(`kernel ${name} failed`, error);
       }
       free(target);
       target.handle = handle;
       target.failure = failure;
     });
-  }
-
-  private async run<Constants extends object>(
-    kernel: Program<Constants>,
-    constants: Constants,
-    size: readonly number[],
-    operands: readonly (Handle | object | number)[],
-  ): Promise<Handle> {
-    if (this.failure !== null) throw this.failure;
-    const compiled = this.compile(kernel, constants);
-    compiled.launch.setOutput(size);
-    const handle = await compiled.launch(...operands);
-    const { constructor: ran, fallbackReason } = compiled.launch.kernel;
-    // gpu.js computes in plain JavaScript what a mode cannot do, and only warns.
-    if (ran.mode !== this.mode || fallbackReason !== null) {
-      throw new KernelError(
-        `kernel ${kernel.source.name} ran in mode ${ran.mode} instead of ${this.mode} (${fallbackReason ?? 'no reason given'})`,
-      );
-    }
-    if (compiled.record === null) {
-      compiled.record = { kernel: kernel.source.name, mode: ran.mode, fallbackReason, launches: 0 };
-      this.launched.push(compiled.record);
-    }
-    compiled.record.launches += 1;
-    return handle;
-  }
-
-  private compile<Constants extends object>(
-    kernel: Program<Constants>,
-    constants: Constants,
-  ): CompiledProgram {
-    let variants = this.compiled.get(kernel);
-    if (variants === undefined) {
-      variants = new Map();
-      this.compiled.set(kernel, variants);
-    }
-    const key = JSON.stringify(constants);
-    let compiled = variants.get(key);
-    if (compiled === undefined) {
-      const launch = this.gpu.createKernel(kernel.source, {
-        constants,
-        functions: kernel.helpers.map(registered),
-        output: [1, 1],
-        dynamicOutput: true,
-        dynamicArguments: true,
-        pipeline: true,
-        immutable: true,
-        // gpu.js cuts a loop whose end is not a constant after 1,000 rounds, unless told otherwise.
-        loopMaxIterations: 2 ** 30,
-      });
-      compiled = { launch, record: null };
-      variants.set(key, compiled);
-    }
-    return compiled;
   }
 
   private async fetch(tensor: DeviceTensor): Promise<Float32Array> {
@@ -281,11 +216,6 @@ export class Device {
   }
 }
 
-interface CompiledProgram {
-  readonly launch: GpuKernel;
-  record: LaunchRecord | null;
-}
-
 /** A tensor's last axis by all others: [columns, rows]. */
 export function matrixSize(shape: Shape): [number, number] {
   const columns = shape.at(-1) ?? 1;
@@ -298,24 +228,6 @@ export function matrixSize(shape: Shape): [number, number] {
 const uploadProgram = program<object>(function upload(this: Thread<object>, values: Matrix): number {
   return values[this.thread.y][this.thread.x];
 });
-
-function registered({ source, integers }: Helper): object {
-  const type = integers ? 'Integer' : 'Number';
-  return {
-    source: source.toString(),
-    settings: { argumentTypes: new Array<string>(source.length).fill(type), returnType: type },
-  };
-}
-
-function createGpu(gpuJs: GpuJs, mode: GpuMode): Gpu {
-  try {
-    return new gpuJs.GPU({ mode });
-  } catch (error) {
-    throw new KernelError(`mode ${mode} is not available on this machine: ${reason(error)}`, {
-      cause: error,
-    });
-  }
-}
 
 function handleOf(tensor: DeviceTensor): Handle {
   if (tensor.failure !== null) throw tensor.failure;

@@ -111,6 +111,13 @@ async function createWebGpu(libraries: Libraries): Promise<object> {
   }
 }
 
-export function reason(error: unknown): string {
+/** An error of gpu.js as one of ours, with what was attempted; a KernelError stays what it is. */
+export function asKernelError(what: string, error: unknown): KernelError {
+  return error instanceof KernelError
+    ? error
+    : new KernelError(`${what}: ${reason(error)}`, { cause: error });
+}
+
+function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

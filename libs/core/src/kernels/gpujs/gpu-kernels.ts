@@ -13,10 +13,11 @@ import {
 } from '../kernels.js';
 import * as shapes from '../shapes.js';
 import { attention, attentionBackward } from './attention.js';
-import { Device, DeviceTensor, type LaunchRecord } from './device.js';
+import { Device, DeviceTensor } from './device.js';
 import { dropout } from './dropout.js';
 import { activation, activationBackward, add, swiglu, swigluBackward } from './elementwise.js';
 import type { Libraries } from './foreign.js';
+import type { LaunchRecord } from './launcher.js';
 import { linear, linearBackward } from './linear.js';
 import { crossEntropy, crossEntropyBackward } from './loss.js';
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norm.js';

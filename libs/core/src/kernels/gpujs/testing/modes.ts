@@ -98,6 +98,19 @@ export function holdsInMode(mode: GpuMode): void {
         assert.deepEqual(await kernels.read(weights), Float32Array.of(2, 4));
       }));
 
+    it('compiles nothing for a sequence that grows', () =>
+      withKernels(mode, async (kernels) => {
+        const shape = { batch: 1, heads: 2, kvHeads: 1, headDim: 2 };
+        const cache = kernels.zeros([8, 8]);
+        const grow = async (first: number) => {
+          kernels.writeRows(cache, first, kernels.zeros([1, 8]));
+          await kernels.read(kernels.attention(cache, { ...shape, time: first + 1, first }).out);
+          return kernels.launched.length;
+        };
+        const compiled = await grow(1);
+        for (const first of [2, 3, 7]) assert.equal(await grow(first), compiled);
+      }));
+
     it('copies what it is given when it is called', () =>
       withKernels(mode, async (kernels) => {
         const data = Float32Array.of(1, 2);

@@ -119,6 +119,10 @@ test('tokens that tie at the edge of top-k all stay', () => {
   );
 });
 
+test('of tokens that tie at the edge of top-p, the lower ids stay', () => {
+  assert.deepEqual(distribution([1, 1, 1, 1, -9], { topP: 0.4 }), [0.5, 0.5, 0, 0, 0]);
+});
+
 test('a repetition penalty makes a seen token less likely, whichever sign its logit has, once however often it was seen', () => {
   const penalised = (logit: number) => {
     const seen = Math.exp(logit < 0 ? logit * 2 : logit / 2);

@@ -2,8 +2,8 @@ import { KernelError, type Shape, type Tensor } from '../kernels.js';
 import { type IndexRange, sizeOf } from '../shapes.js';
 
 const PAGE = 65_536;
-/** What 32-bit addresses reach. */
-const MAXIMUM_BYTES = 2 ** 32;
+/** What 32-bit addresses reach; the last page stays free, so that no end of a tensor wraps round to 0. */
+const MAXIMUM_BYTES = 2 ** 32 - PAGE;
 /** A memory grows by this part of what it has, or more where more is needed. */
 const GROWTH = 0.25;
 

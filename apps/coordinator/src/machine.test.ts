@@ -151,6 +151,18 @@ test('work is shared by threads, as whole nodes of the tree', () => {
   ]);
 });
 
+test('an evaluation is handed out piece by piece, so that a late worker takes its part', () => {
+  const driver = new Driver({ evaluationBatches: 40, evalEvery: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  const held = (worker: string) =>
+    [...driver.open.values()].filter(({ assignment }) => assignment.worker === worker).length;
+  assert.equal(held('a'), 2);
+  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  assert.deepEqual([held('a'), held('b')], [2, 2]);
+  driver.work();
+  assert.equal(driver.state.phase.name, 'finished');
+});
+
 test('a lost worker’s ranges go to the others and a late answer of its own is dropped', () => {
   const driver = new Driver({ minWorkers: 2 });
   driver.send({ kind: 'joined', worker: 'a', threads: 1 });

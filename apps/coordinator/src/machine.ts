@@ -192,52 +192,82 @@ function advance(state: State): Decision {
   return begin(state, 'train', plan.microBatches);
 }
 
-/** Starts a job where enough workers are there: each gets a share by its threads, cut into nodes of the tree. */
+/**
+ * Starts a job where enough workers are there. A step is shared out at once by threads, in as few nodes of the tree as
+ * can be, for each costs a gradient's way back; an evaluation, whose answers are small, piece by piece.
+ */
 function begin(state: State, kind: JobKind, total: number): Decision {
-  const { members } = state;
+  const { members, step } = state;
   if (members.length < Math.max(1, state.plan.minWorkers)) return { state, commands: [] };
+  const job: Job = { kind, step, total, pending: [], assigned: [], done: 0, failures: 0 };
+  if (kind === 'evaluate') return distribute(state, { ...job, pending: pieces(total) });
   const threads = members.reduce((sum, member) => sum + member.threads, 0);
-  const commands: Command[] = [];
-  const assigned: Assignment[] = [];
-  let id = state.nextAssignment;
+  const shares: Share[] = [];
   let before = 0;
   let first = 0;
   for (const member of members) {
     before += member.threads;
     const end = Math.round((total * before) / threads);
-    for (const range of alignedRanges(first, end - first, total)) {
-      const assignment = { id: id++, worker: member.id, range };
-      assigned.push(assignment);
-      commands.push({ do: 'assign', kind, step: state.step, assignment });
-    }
+    shares.push(...alignedRanges(first, end - first, total).map((range) => ({ worker: member.id, range })));
     first = end;
   }
-  const job: Job = { kind, step: state.step, total, pending: [], assigned, done: 0, failures: 0 };
-  return { state: { ...state, phase: { name: 'computing', job }, nextAssignment: id }, commands };
+  return handOut(state, job, shares);
 }
 
-/** Gives pending ranges to whoever has least to do; a range is split where several would otherwise stand idle. */
+/** Micro-batches of an evaluation that are handed out together, and how many such pieces a worker holds at most. */
+const PIECE = 4;
+const HELD_PIECES = 2;
+
+function pieces(total: number): Range[] {
+  return Array.from({ length: Math.ceil(total / PIECE) }, (_, i) => ({
+    first: i * PIECE,
+    count: Math.min(PIECE, total - i * PIECE),
+  }));
+}
+
+/**
+ * Gives pending ranges to whoever has least to do for its threads. A step's range is split where several workers would
+ * otherwise stand idle; of an evaluation's pieces nobody gets more than a few.
+ */
 function distribute(state: State, job: Job): Decision {
   const { members } = state;
-  if (members.length === 0 || job.pending.length === 0) {
-    return { state: { ...state, phase: { name: 'computing', job } }, commands: [] };
+  const evaluating = job.kind === 'evaluate';
+  const held = new Map(members.map(({ id }) => [id, { ranges: 0, load: 0 }]));
+  const hold = (worker: string, range: Range) => {
+    const { ranges, load } = held.get(worker) ?? { ranges: 0, load: 0 };
+    held.set(worker, { ranges: ranges + 1, load: load + range.count });
+  };
+  for (const { worker, range } of job.assigned) hold(worker, range);
+  const waiting = evaluating
+    ? [...job.pending]
+    : job.pending.flatMap((range) => splitRange(range, job.total, Math.max(1, members.length)));
+  const shares: Share[] = [];
+  while (waiting.length > 0) {
+    const [range] = waiting;
+    const free = members.filter(({ id }) => !evaluating || (held.get(id)?.ranges ?? 0) < HELD_PIECES);
+    if (free.length === 0) break;
+    const cost = ({ id, threads }: Member) => ((held.get(id)?.load ?? 0) + range.count) / threads;
+    const { id } = free.reduce((best, other) => (cost(other) < cost(best) ? other : best));
+    hold(id, range);
+    shares.push({ worker: id, range });
+    waiting.shift();
   }
-  const load = new Map(members.map((member) => [member.id, 0]));
-  for (const { worker, range } of job.assigned) load.set(worker, (load.get(worker) ?? 0) + range.count);
-  const pieces = job.pending.flatMap((range) => splitRange(range, job.total, members.length));
-  const commands: Command[] = [];
-  const assigned = [...job.assigned];
-  let id = state.nextAssignment;
-  for (const range of pieces) {
-    const cost = (member: Member) => ((load.get(member.id) ?? 0) + range.count) / member.threads;
-    const member = members.reduce((best, other) => (cost(other) < cost(best) ? other : best));
-    load.set(member.id, (load.get(member.id) ?? 0) + range.count);
-    const assignment = { id: id++, worker: member.id, range };
-    assigned.push(assignment);
-    commands.push({ do: 'assign', kind: job.kind, step: job.step, assignment });
-  }
-  const next: Job = { ...job, pending: [], assigned };
-  return { state: { ...state, phase: { name: 'computing', job: next }, nextAssignment: id }, commands };
+  return handOut(state, { ...job, pending: waiting }, shares);
+}
+
+type Share = Pick<Assignment, 'worker' | 'range'>;
+
+function handOut(state: State, job: Job, shares: readonly Share[]): Decision {
+  const given = shares.map((share, i) => ({ ...share, id: state.nextAssignment + i }));
+  const next: Job = { ...job, assigned: [...job.assigned, ...given] };
+  return {
+    state: {
+      ...state,
+      phase: { name: 'computing', job: next },
+      nextAssignment: state.nextAssignment + given.length,
+    },
+    commands: given.map((assignment) => ({ do: 'assign', kind: job.kind, step: job.step, assignment })),
+  };
 }
 
 function join(state: State, event: { worker: string; threads: number }, now: number): Decision {
@@ -299,10 +329,8 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>): De
   const done = job.done + assignment.range.count;
   const assigned = job.assigned.filter((other) => other !== assignment);
   if (done < job.total) {
-    return {
-      state: { ...state, phase: { name: 'computing', job: { ...job, done, assigned } } },
-      commands: [accept],
-    };
+    const next = distribute(state, { ...job, done, assigned });
+    return { state: next.state, commands: [accept, ...next.commands] };
   }
   const train = job.kind === 'train';
   return {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   describeDamage,
@@ -56,10 +56,11 @@ export async function openRun(options: {
     for (const damaged of directory.damaged) report({ kind: 'warning', text: describeDamage(damaged) });
     await directory.writeConfig(config);
 
-    const tokenizerJson = resume
-      ? readFileSync(join(out, 'tokenizer.json'), 'utf8')
-      : await chooseTokenizer(config, say);
-    if (!resume) await directory.writeTokenizer(tokenizerJson);
+    const tokenizerFile = join(out, 'tokenizer.json');
+    // A run that was ended before it had a tokenizer is resumed from there.
+    const known = resume && existsSync(tokenizerFile);
+    const tokenizerJson = known ? readFileSync(tokenizerFile, 'utf8') : await chooseTokenizer(config, say);
+    if (!known) await directory.writeTokenizer(tokenizerJson);
     const tokenizer = fromJson(tokenizerJson);
     const vocab = config.model.vocab ?? tokenizer.vocabSize;
     if (vocab < tokenizer.vocabSize) {

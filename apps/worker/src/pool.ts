@@ -1,4 +1,4 @@
-import type { BackendInfo, BackendName } from '@manyhands/core/kernels';
+import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
 import type { Model } from '@manyhands/core/model';
 import { BufferPool, splitRange, TreeSum } from '@manyhands/core/reduce';
 import type { MicroBatch } from '@manyhands/core/train';
@@ -34,7 +34,7 @@ export class ThreadPool {
   /** @throws KernelError where the backend is not available */
   static async create(options: {
     model: Model;
-    backend: 'auto' | BackendName;
+    backend: BackendChoice;
     reproducible: boolean;
     threads: number;
   }): Promise<ThreadPool> {
@@ -60,6 +60,11 @@ export class ThreadPool {
     }
   }
 
+  /** What every thread computes with, also where the first one was left to choose. */
+  private get backend(): BackendChoice {
+    return this.info.backend === 'gpujs' ? 'gpujs' : 'cpu';
+  }
+
   /** Where version `version` of the weights belongs. */
   weightsFor(version: number): Float32Array {
     return this.weights[version % 2];
@@ -78,7 +83,7 @@ export class ThreadPool {
         const output = this.free.pop() ?? shared(this.model.size);
         const losses = await this.run({
           kind: 'sum',
-          backend: this.info.backend,
+          backend: this.backend,
           version,
           seed,
           microBatches: microBatches.slice(piece.first, piece.first + piece.count),
@@ -106,7 +111,7 @@ export class ThreadPool {
     const parts: Promise<Losses>[] = [];
     for (let first = 0; first < microBatches.length; first += size) {
       const part = microBatches.slice(first, first + size);
-      parts.push(this.run({ kind: 'losses', backend: this.info.backend, version, microBatches: part }));
+      parts.push(this.run({ kind: 'losses', backend: this.backend, version, microBatches: part }));
     }
     return concatenated(await Promise.all(parts));
   }

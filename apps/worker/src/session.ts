@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { BackendName } from '@manyhands/core/kernels';
+import type { BackendChoice } from '@manyhands/core/kernels';
 import { createModel, type Model, modelHash, parseModelConfig } from '@manyhands/core/model';
 import { type MicroBatch, microBatchFromTokens } from '@manyhands/core/train';
 import {
@@ -24,7 +24,7 @@ import { WeightsGate } from './weights-gate.js';
 export interface SessionOptions {
   readonly join: JoinUrl;
   readonly threads: number;
-  readonly backend: 'auto' | BackendName;
+  readonly backend: BackendChoice;
   readonly name: string;
   readonly version: string;
   readonly shards: LocalShards;

@@ -1,4 +1,4 @@
-import type { BackendInfo, BackendName } from '@manyhands/core/kernels';
+import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
 import type { ModelConfig } from '@manyhands/core/model';
 import type { MicroBatch } from '@manyhands/core/train';
 
@@ -12,10 +12,10 @@ export interface ThreadSetup {
 }
 
 export type ThreadTask =
-  | { readonly kind: 'warm'; readonly backend: 'auto' | BackendName }
+  | { readonly kind: 'warm'; readonly backend: BackendChoice }
   | {
       readonly kind: 'sum';
-      readonly backend: BackendName;
+      readonly backend: BackendChoice;
       readonly version: number;
       readonly seed: number;
       /** Neighbours in the batch that form one node of its tree. */
@@ -25,7 +25,7 @@ export type ThreadTask =
     }
   | {
       readonly kind: 'losses';
-      readonly backend: BackendName;
+      readonly backend: BackendChoice;
       readonly version: number;
       readonly microBatches: readonly MicroBatch[];
     };

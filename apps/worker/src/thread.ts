@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { type BackendName, createKernels } from '@manyhands/core/kernels';
+import { type BackendChoice, createKernels, KernelError } from '@manyhands/core/kernels';
 import { createModel } from '@manyhands/core/model';
 import { TreeSum } from '@manyhands/core/reduce';
 import { Learner } from '@manyhands/core/train';
@@ -14,15 +14,20 @@ const gradient = new Float32Array(model.size);
 let engine: Promise<{ learner: Learner; answer: ThreadAnswer & { kind: 'warm' } }> | null = null;
 let loaded = -1;
 
-async function start(backend: 'auto' | BackendName) {
+async function start(backend: BackendChoice) {
   const { kernels, reason } = await createKernels(backend, { reproducible: setup.reproducible });
+  if (setup.reproducible && !kernels.info.reproducible) {
+    throw new KernelError(
+      `a reproducible run needs the same bits on every processor, which ${backend} does not give: use cpu`,
+    );
+  }
   return {
     learner: Learner.create(kernels, model),
     answer: { kind: 'warm' as const, info: kernels.info, reason },
   };
 }
 
-async function learnerWith(backend: BackendName, version: number): Promise<Learner> {
+async function learnerWith(backend: BackendChoice, version: number): Promise<Learner> {
   engine ??= start(backend);
   const { learner } = await engine;
   if (version !== loaded) {

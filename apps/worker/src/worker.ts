@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '@manyhands/core/config';
-import type { BackendName } from '@manyhands/core/kernels';
+import type { BackendChoice } from '@manyhands/core/kernels';
 import { parseJoinUrl } from '@manyhands/proto';
 import { openSession, type SessionEnd } from './session.js';
 import { LocalShards } from './shards.js';
@@ -9,7 +9,7 @@ export interface WorkerOptions {
   /** `manyhands://HOST:PORT?token=…` */
   readonly join: string;
   readonly threads: number;
-  readonly backend: 'auto' | BackendName;
+  readonly backend: BackendChoice;
   readonly name: string;
   /** Of this software, for people who read the coordinator's log. */
   readonly version?: string;

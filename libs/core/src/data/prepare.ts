@@ -215,7 +215,7 @@ function warnOfCuts(block: Block, job: Job): void {
   for (const piece of block.pieces) {
     if (!piece.forced) continue;
     const end = piece.offset + piece.length;
-    const text = `${piece.label} has no space for 8 MiB before byte ${end}: a word was cut there, its tokens may differ`;
+    const text = `${piece.label} has no space for 1 MiB before byte ${end}: a word was cut there, its tokens may differ`;
     job.report({ kind: 'warning', text });
   }
 }

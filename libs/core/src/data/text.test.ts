@@ -164,6 +164,7 @@ test('pieces join to the text whatever their size and however few bytes a read g
         assert.equal(parts.join(''), value);
       },
     ),
+    { numRuns: 50 },
   );
 });
 

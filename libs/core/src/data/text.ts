@@ -27,7 +27,7 @@ export interface Piece {
 }
 
 /** How much text without any safe cut is held in memory; beyond it a word is cut, and the caller is told. */
-export const longestPiece = 8 << 20;
+export const longestPiece = 1 << 20;
 
 /** A line of .jsonl is parsed whole. */
 const longestLine = 64 << 20;

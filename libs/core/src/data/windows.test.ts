@@ -109,6 +109,7 @@ test('all windows of an evaluation cover each token but the first exactly once a
         const seen = lengths.map((length) => new Array<number>(length).fill(0));
         for (const { source, offset, split } of windows) {
           assert.equal(split, 'validation');
+          assert.ok(offset + 1 < lengths[source], 'a window without a target costs time and tells nothing');
           for (let at = offset + 1; at <= offset + context && at < (lengths[source] ?? 0); at++) {
             const row = seen[source];
             if (row) row[at] = (row[at] ?? 0) + 1;

@@ -62,3 +62,14 @@ test('no text at all is refused', () => {
   assert.throws(() => trainChar([]), { name: 'TokenizerError', message: /no text/ });
   assert.throws(() => trainChar(['']), { name: 'TokenizerError' });
 });
+
+test('the file is this, to the letter: hashes of runs and shards depend on it', () => {
+  assert.equal(
+    trainChar(['b7"'], { endOfText: true }).toJson(),
+    '{"version":"1.0","truncation":null,"padding":null,"added_tokens":[{"id":3,"content":"<|endoftext|>",' +
+      '"single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],"normalizer":null,' +
+      '"pre_tokenizer":{"type":"Split","pattern":{"Regex":"[\\\\s\\\\S]"},"behavior":"Isolated","invert":false},' +
+      '"post_processor":null,"decoder":{"type":"Fuse"},"model":{"type":"WordLevel",' +
+      '"vocab":{"\\"":0,"7":1,"b":2,"<|endoftext|>":3},"unk_token":"<unk>"}}',
+  );
+});

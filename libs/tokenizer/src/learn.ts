@@ -10,29 +10,21 @@ import { byteString } from './byte-level.js';
  */
 export function learnMerges(pieces: ReadonlyMap<string, number>, tokens: string[], size: number): Int32Array {
   const { symbols, next, previous, weights } = lay(pieces, tokens);
-  const ids = new Map(tokens.map((token, id) => [token, id]));
   const pairs = new Pairs();
   for (let i = 0; i < symbols.length; i++) {
     if (next[i] >= 0) pairs.add(symbols[i], symbols[next[i]], i, weights[i]);
   }
-  pairs.queueChanged();
+  pairs.queueAdded();
 
   const triples: number[] = [];
-  const known = new Set<number>();
   while (tokens.length < size) {
     const pair = pairs.takeMostFrequent();
     if (pair === null) break;
     const { left, right } = pair;
-    const token = tokens[left] + tokens[right];
-    // Two pairs can make the same token; it then has one id and two merges.
-    let merged = ids.get(token);
-    if (merged === undefined) {
-      merged = tokens.push(token) - 1;
-      ids.set(token, merged);
-    }
-    // A pair can come back where one of its tokens was made in its second way; its merge stands there already.
-    if (!known.has(keyOf(left, right))) triples.push(left, right, merged);
-    known.add(keyOf(left, right));
+    // Always a new token: wherever its bytes stand with no merge across their ends, the merges so far have made
+    // the same two symbols of them, and all those become one now.
+    const merged = tokens.push(tokens[left] + tokens[right]) - 1;
+    triples.push(left, right, merged);
     for (const i of pair.places) {
       const j = next[i];
       if (symbols[i] !== left || j < 0 || symbols[j] !== right) continue; // gone since
@@ -48,7 +40,7 @@ export function learnMerges(pieces: ReadonlyMap<string, number>, tokens: string[
       if (before >= 0) pairs.add(symbols[before], merged, before, weight);
       if (after >= 0) pairs.add(merged, symbols[after], i, weight);
     }
-    pairs.queueChanged();
+    pairs.queueAdded();
   }
   return Int32Array.from(triples);
 }
@@ -88,16 +80,15 @@ interface Pair {
   readonly left: number;
   readonly right: number;
   count: number;
-  /** Where it was seen, each place once; it may be gone from there. */
-  places: number[];
-  /** Its count rose since it was last put into the queue. */
-  changed: boolean;
+  /** Where it was when it came up, from left to right; it may be gone from there. */
+  readonly places: number[];
 }
 
 /** The pairs of neighbours with their counts, and a queue of the most frequent. */
 class Pairs {
   private readonly byKey = new Map<number, Pair>();
-  private changed: Pair[] = [];
+  /** Not in the queue yet: their counts may still rise. */
+  private added: Pair[] = [];
   /** A binary heap of [pair, its count when it was put there]; an entry is checked when it is taken. */
   private readonly heap: { pair: Pair; count: number }[] = [];
 
@@ -105,15 +96,12 @@ class Pairs {
     const key = keyOf(left, right);
     let pair = this.byKey.get(key);
     if (pair === undefined) {
-      pair = { left, right, count: 0, places: [], changed: false };
+      pair = { left, right, count: 0, places: [] };
       this.byKey.set(key, pair);
+      this.added.push(pair);
     }
     pair.count += weight;
     pair.places.push(place);
-    if (!pair.changed) {
-      pair.changed = true;
-      this.changed.push(pair);
-    }
   }
 
   remove(left: number, right: number, weight: number): void {
@@ -121,13 +109,10 @@ class Pairs {
     if (pair !== undefined) pair.count -= weight;
   }
 
-  /** Counts that rose enter the queue; those that fell are found out when they are taken. */
-  queueChanged(): void {
-    for (const pair of this.changed) {
-      pair.changed = false;
-      if (pair.count >= 2) this.push({ pair, count: pair.count });
-    }
-    this.changed = [];
+  /** To be called after each merge: a pair only comes up by the merge that makes one of its tokens, then only falls. */
+  queueAdded(): void {
+    for (const pair of this.added) if (pair.count >= 2) this.push({ pair, count: pair.count });
+    this.added = [];
   }
 
   /** The most frequent pair, which then is no more; null where none occurs twice. */
@@ -136,12 +121,9 @@ class Pairs {
       const { pair, count } = this.pop();
       if (pair.count === count) {
         this.byKey.delete(keyOf(pair.left, pair.right));
-        pair.count = 0;
-        // In a run such as "aaa" the left of two overlapping places goes first.
-        if (pair.left === pair.right) pair.places.sort((a, b) => a - b);
         return pair;
       }
-      if (pair.count >= 2 && pair.count < count) this.push({ pair, count: pair.count });
+      if (pair.count >= 2) this.push({ pair, count: pair.count });
     }
     return null;
   }

@@ -3,21 +3,31 @@ import { bar } from './bar.js';
 import { count, duration, percent, plural } from './format.js';
 import { noteColors as color } from './output.js';
 
+/** What a display needs of a stream. */
+export interface Screen {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
 type StepEvent = Extract<RunEvent, { kind: 'step' }>;
 
-/** Seconds after which a silent wait is named, and between two plain lines of steps. */
-const PATIENCE_S = 5;
+/** Seconds between two plain lines of steps. */
+const PACE_S = 5;
+/** Seconds of silence after which a wait is named; a little more than the coordinator's own, which says more. */
+const PATIENCE_S = 6;
 
 /**
  * Shows a run on standard error: on a terminal one live line below the lines that stay, in a pipe plain lines.
  * Whatever takes longer than five seconds is named with the time it has taken.
  */
 export class Display {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: Screen;
+  readonly #now: () => number;
   readonly #live: boolean;
   readonly #timer: NodeJS.Timeout;
   #waiting = 'the run to start';
-  #since = seconds();
+  #since: number;
   #nextReminder = PATIENCE_S;
   #step: StepEvent | null = null;
   #printedAt = Number.NEGATIVE_INFINITY;
@@ -26,8 +36,11 @@ export class Display {
   #workers = '';
   #drawn = false;
 
-  constructor(stream: NodeJS.WriteStream = process.stderr) {
+  /** `now` is a clock in seconds. */
+  constructor(stream: Screen = process.stderr, now = () => performance.now() / 1000) {
     this.#stream = stream;
+    this.#now = now;
+    this.#since = now();
     this.#live = stream.isTTY === true && process.env.TERM !== 'dumb';
     this.#timer = setInterval(() => this.#tick(), 1000);
     this.#timer.unref();
@@ -43,12 +56,14 @@ export class Display {
         break;
       case 'worker':
         this.#workers = `${plural(event.workers, 'worker')}, ${plural(event.threads, 'thread')}`;
+        this.#restart(this.#waiting);
         this.line(color.dim(`${event.text} (${this.#workers})`));
         break;
       case 'step':
         this.#onStep(event);
         break;
       case 'eval':
+        this.#restart(this.#waiting);
         this.#validationLoss = event.validationLoss;
         this.line(evalLine(event));
         break;
@@ -60,10 +75,11 @@ export class Display {
     }
   };
 
-  /** What is being done now. */
+  /** What is being done now. On a terminal, how long it has been waited for belongs to the live line alone. */
   status(text: string): void {
     this.#restart(text);
-    this.line(color.dim(text));
+    if (this.#live && text.startsWith('waiting')) this.#draw();
+    else this.line(color.dim(text));
   }
 
   warn(text: string): void {
@@ -87,26 +103,26 @@ export class Display {
   #onStep(event: StepEvent): void {
     const first = this.#step === null;
     this.#step = event;
-    this.#restart(`step ${count(event.step + 1)}`);
+    this.#restart(event.step < event.steps ? `step ${count(event.step + 1)}` : 'finishing the run');
     if (this.#live) this.#draw();
-    else if (first || seconds() - this.#printedAt >= PATIENCE_S) this.#printStep(event);
+    else if (first || this.#now() - this.#printedAt >= PACE_S) this.#printStep(event);
   }
 
   #printStep(event: StepEvent): void {
     if (event.step === this.#printedStep) return;
-    this.#printedAt = seconds();
+    this.#printedAt = this.#now();
     this.#printedStep = event.step;
     this.#stream.write(`${stepLine(event)}\n`);
   }
 
   #restart(waiting: string): void {
     this.#waiting = waiting;
-    this.#since = seconds();
+    this.#since = this.#now();
     this.#nextReminder = PATIENCE_S;
   }
 
   #tick(): void {
-    const waited = seconds() - this.#since;
+    const waited = this.#now() - this.#since;
     if (this.#live) this.#draw();
     else if (waited >= this.#nextReminder) {
       this.#nextReminder *= 2;
@@ -116,13 +132,16 @@ export class Display {
 
   #draw(): void {
     if (!this.#live) return;
-    const waited = seconds() - this.#since;
-    const late = waited >= PATIENCE_S ? ` · ${this.#waiting}: ${duration(waited)} so far` : '';
-    const text = this.#step
-      ? liveLine(this.#step, this.#validationLoss, this.#workers) + late
-      : late.slice(3);
-    if (text === '') return;
+    const waited = this.#now() - this.#since;
+    const waiting = this.#waiting.startsWith('waiting')
+      ? this.#waiting
+      : waited < PATIENCE_S
+        ? ''
+        : `${this.#waiting}: ${duration(waited)} so far`;
+    const step = this.#step === null ? '' : liveLine(this.#step, this.#validationLoss, this.#workers);
+    const text = [waiting, step].filter((part) => part !== '').join('  ·  ');
     this.#erase();
+    if (text === '') return;
     this.#stream.write(fit(text, (this.#stream.columns ?? 80) - 1));
     this.#drawn = true;
   }
@@ -170,8 +189,4 @@ function evalLine(event: Extract<RunEvent, { kind: 'eval' }>): string {
 
 function fit(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
-}
-
-function seconds(): number {
-  return performance.now() / 1000;
 }

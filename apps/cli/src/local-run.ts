@@ -64,7 +64,7 @@ export async function runLocally({
       threads: machine.threads,
       backend: machine.backend,
       shards: path.join(out, 'data'),
-      note: (text) => display.line(text),
+      status: (text) => display.status(text),
       warn: (text) => display.warn(text),
       hopeless: (reason) => {
         failure = reason;

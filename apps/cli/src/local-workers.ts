@@ -8,6 +8,8 @@ const main = fileURLToPath(new URL('./main.js', import.meta.url));
 /** Starts of one worker before it is given up. */
 const ATTEMPTS = 4;
 
+const FIRST = 'worker-1';
+
 export interface LocalWorkersOptions {
   readonly join: string;
   readonly count: number;
@@ -15,8 +17,8 @@ export interface LocalWorkersOptions {
   readonly backend: string;
   /** Folder of the run's token shards, which workers of this machine read themselves. */
   readonly shards: string;
-  /** A line that a worker wrote. */
-  note(text: string): void;
+  /** What the first worker does; the others do the same. */
+  status(text: string): void;
   warn(text: string): void;
   /** No worker is left, and none will be started again. */
   hopeless(reason: string): void;
@@ -69,7 +71,7 @@ export class LocalWorkers {
   }
 
   #start(name: string): Promise<{ status: number | null; signal: string | null; lastLine: string }> {
-    const { join, threads, backend, shards, note } = this.#options;
+    const { join, threads, backend, shards } = this.#options;
     const args = ['worker', '--threads', String(threads), '--backend', backend, '--name', name];
     // The join line holds a secret: an environment is private to the user, an argument list is not.
     const env = { ...process.env, MANYHANDS_JOIN: join, MANYHANDS_SHARDS: shards };
@@ -93,9 +95,10 @@ export class LocalWorkers {
       createInterface({ input: stderr })
         .on('line', (line) => {
           lastLine = line;
-          note(`${name}: ${line}`);
+          this.#options.warn(`${name}: ${line}`);
         })
         .on('close', part);
+      child.on('message', (message) => this.#onMessage(name, message));
       child.on('exit', (...how) => {
         end = how;
         part();
@@ -105,5 +108,11 @@ export class LocalWorkers {
         resolve({ status: exitStatus.failed, signal: null, lastLine: error.message });
       });
     });
+  }
+
+  #onMessage(name: string, message: unknown): void {
+    if (typeof message !== 'object' || message === null || !('kind' in message && 'text' in message)) return;
+    if (message.kind === 'warning') this.#options.warn(`${name}: ${message.text}`);
+    else if (name === FIRST) this.#options.status(`${name}: ${message.text}`);
   }
 }

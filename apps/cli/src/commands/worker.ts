@@ -33,6 +33,7 @@ export function worker(): Command {
 async function work(options: WorkerOptions): Promise<number> {
   const join = options.join ?? process.env.MANYHANDS_JOIN;
   if (!join) throw new UserError('--join is missing: paste the join line that the coordinator printed.');
+  const ofTrain = process.channel !== undefined;
   const working = startWorker({
     join,
     threads: options.threads ?? availableParallelism(),
@@ -40,9 +41,12 @@ async function work(options: WorkerOptions): Promise<number> {
     name: options.name ?? hostname(),
     version,
     shards: process.env.MANYHANDS_SHARDS ?? '',
-    report: ({ kind, text }) => note(kind === 'warning' ? `${noteColors.yellow('warning:')} ${text}` : text),
+    report: (event) => {
+      if (!ofTrain)
+        note(event.kind === 'warning' ? `${noteColors.yellow('warning:')} ${event.text}` : event.text);
+      else if (process.connected) process.send?.(event);
+    },
   });
-  const ofTrain = process.channel !== undefined;
   // A worker of `train` gets the terminal's Ctrl-C too, but it ends when its parent says so, or is gone.
   const interrupt = new Interrupt(() => {
     if (!ofTrain) working.leave();

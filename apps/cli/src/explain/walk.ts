@@ -1,6 +1,13 @@
 import { Graph } from '@manyhands/core/graph';
 import type { Kernels } from '@manyhands/core/kernels';
-import { forward, type Model, parameterNodes, uploadWeights, writeWeights } from '@manyhands/core/model';
+import {
+  forward,
+  type Model,
+  parameterNodes,
+  readGradients,
+  uploadWeights,
+  writeWeights,
+} from '@manyhands/core/model';
 import { applyStep, createOptimizer } from '@manyhands/core/optim';
 import type { Example } from './example.js';
 import { type NodeReport, reportGraph } from './network.js';
@@ -61,7 +68,8 @@ export async function walk(
   for (let step = 1; step <= rule.steps; step++) {
     const { logits, loss, seen } = await pass(async (graph, loss) => {
       graph.backward(loss);
-      const sum = await readGradient(graph, model);
+      const sum = new Float32Array(model.size);
+      await readGradients(graph, model, sum);
       return { sum, graph: step === 1 ? await reportGraph(graph, example.asked) : [] };
     });
     losses.push(loss);
@@ -83,19 +91,6 @@ export async function walk(
   kernels.release(start);
   if (first === null) throw new RangeError('a walk takes at least one step');
   return { ...first, logitsAfter: last.logits, losses: [...losses, last.loss], after };
-}
-
-/** The gradient of the summed loss, flat in the model's order; zero for a parameter that nothing asked for. */
-async function readGradient(graph: Graph, model: Model): Promise<Float32Array> {
-  const flat = new Float32Array(model.size);
-  const nodes = new Map(
-    graph.nodes.filter((node) => node.operation === 'parameter').map((node) => [node.name, node]),
-  );
-  for (const { name, offset } of model.parameters) {
-    const gradient = nodes.get(name)?.gradient;
-    if (gradient) flat.set(await graph.kernels.read(gradient), offset);
-  }
-  return flat;
 }
 
 function sum(values: ArrayLike<number>): number {

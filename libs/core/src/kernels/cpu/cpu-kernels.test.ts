@@ -90,6 +90,20 @@ describe('the cpu backend', () => {
     }
   });
 
+  test('turns by the right angle however far the positions have grown', async () => {
+    const kernels = await createCpuKernels();
+    const options = { heads: 1, headDim: 4, theta: 100 };
+    for (let last = 0; last < 40; last++) {
+      const turn = (backend: Kernels) => {
+        const positions = backend.indices(Int32Array.of(last, last >> 1));
+        return backend.read(backend.rope(backend.tensor(normal(1, 8), [2, 4]), positions, options, false));
+      };
+      const expected = await turn(reference);
+      const errors = (await turn(kernels)).map((value, i) => Math.abs(value - expected[i]));
+      assert.ok(Math.max(...errors) < 1e-6, `position ${last}`);
+    }
+  });
+
   test('attention never looks ahead, not even by a bit', async () => {
     const kernels = await createCpuKernels();
     const shape = { batch: 1, time: 70, heads: 2, kvHeads: 1, headDim: 5 };

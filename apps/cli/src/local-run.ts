@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type RunEvent, type RunSummary, startCoordinator } from '@manyhands/coordinator';
 import { type RunConfig, RunError } from '@manyhands/core/config';
+import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Display } from './display.js';
 import { Interrupt } from './interrupt.js';
 import { LocalWorkers } from './local-workers.js';
@@ -10,7 +11,7 @@ export interface LocalMachine {
   readonly workers: number;
   /** Of each worker. */
   readonly threads: number;
-  readonly backend: string;
+  readonly backend: BackendChoice;
 }
 
 export interface LocalRun {

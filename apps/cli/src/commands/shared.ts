@@ -1,8 +1,8 @@
 import { UserError } from '@manyhands/core/config';
+import type { BackendChoice } from '@manyhands/core/kernels';
 
 /** What `--backend` takes. */
-export const backends = ['auto', 'cpu', 'gpujs'] as const;
-export type BackendChoice = (typeof backends)[number];
+export const backends: readonly BackendChoice[] = ['auto', 'cpu', 'gpujs'];
 
 /** The options that many commands share, in one wording. */
 export const wording = {

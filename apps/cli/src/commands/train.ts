@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { RunSummary } from '@manyhands/coordinator';
 import { type PresetName, presets } from '@manyhands/core/config';
+import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Command } from 'commander';
 import { Display } from '../display.js';
 import { printDryRun, tryRun } from '../dry-run.js';
@@ -10,7 +11,7 @@ import { runLocally } from '../local-run.js';
 import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
-import { type BackendChoice, backends, wording } from './shared.js';
+import { backends, wording } from './shared.js';
 
 interface TrainOptions extends ConfigOptions {
   readonly preset?: PresetName;

@@ -1,5 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { UserError } from '@manyhands/core/config';
+import type { BackendChoice } from '@manyhands/core/kernels';
 import { startWorker } from '@manyhands/worker';
 import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
@@ -7,7 +8,7 @@ import { Interrupt } from '../interrupt.js';
 import { choice, subcommand, whole } from '../options.js';
 import { note, noteColors } from '../output.js';
 import { version } from '../version.js';
-import { type BackendChoice, backends } from './shared.js';
+import { backends } from './shared.js';
 
 interface WorkerOptions {
   join?: string;

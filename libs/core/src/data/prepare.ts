@@ -110,7 +110,7 @@ async function prepareSources(
       made.push({
         name: uniqueName(inner.name, names),
         path: inner.path,
-        weight: weights[index] ?? 0,
+        weight: weights[index],
         train: await adoptSplit(source.path, inner, 'train', job.out, prefix),
         validation: await adoptSplit(source.path, inner, 'validation', job.out, prefix),
       });
@@ -207,7 +207,7 @@ async function named(tokens: Promise<Tokens>, block: Block): Promise<Tokens> {
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     const piece = block.pieces[error.piece];
-    throw new UserError(`${piece?.label} cannot be encoded (after byte ${piece?.offset}): ${error.message}`);
+    throw new UserError(`${piece.label} cannot be encoded (after byte ${piece.offset}): ${error.message}`);
   }
 }
 

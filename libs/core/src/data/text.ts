@@ -115,7 +115,7 @@ export async function characterStart(doc: Document, position: number): Promise<n
   const bytes = Buffer.alloc(Math.min(doc.size - from, 4));
   await doc.read(bytes, from);
   let start = position;
-  while (start > from && ((bytes[start - from] ?? 0) & 0xc0) === 0x80) start -= 1;
+  while (start > from && (bytes[start - from] & 0xc0) === 0x80) start -= 1;
   return start;
 }
 
@@ -220,7 +220,7 @@ function checkText(bytes: Buffer, label: string, offset: number): void {
   if (isUtf8(bytes)) return;
   let wrong = 0;
   for (let length = 1; wrong < bytes.length; wrong += length) {
-    length = codePointLength(bytes[wrong] ?? 0);
+    length = codePointLength(bytes[wrong]);
     if (!isUtf8(bytes.subarray(wrong, wrong + length))) break;
   }
   throw new UserError(
@@ -228,6 +228,6 @@ function checkText(bytes: Buffer, label: string, offset: number): void {
   );
 }
 
-function hex(byte: number | undefined): string {
-  return `0x${(byte ?? 0).toString(16).padStart(2, '0')}`;
+function hex(byte: number): string {
+  return `0x${byte.toString(16).padStart(2, '0')}`;
 }

@@ -59,7 +59,7 @@ export function evaluationWindows(
   if (usable.length > maximum) {
     return spread(usable.length, maximum).map((index) => ({
       split,
-      source: usable[index]?.source ?? 0,
+      source: usable[index].source,
       offset: 0,
     }));
   }

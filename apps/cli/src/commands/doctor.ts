@@ -44,12 +44,15 @@ function rows(report: MachineReport): string[] {
         ? 'onnxruntime-node is not installed (not needed)'
         : `onnxruntime-node ${report.nativeLibrary}`,
     ),
-    row(
-      gpu.available ? true : null,
-      'GPU',
-      `${gpu.mode === null ? '' : `gpu.js runs on ${gpu.mode}: `}${gpu.detail}`,
-    ),
+    row(gpu.available ? true : null, 'GPU', gpuText(gpu)),
     row(ports.loopback, 'ports', ports.detail),
-    row(true, 'auto', `${auto.backend} (${auto.mode}): ${auto.reason}`),
+    row(true, 'auto', `${auto.reason} (${auto.mode})`),
   ];
+}
+
+function gpuText({ available, mode, detail }: MachineReport['gpu']): string {
+  if (mode === null) return detail;
+  return available
+    ? `gpu.js runs on ${detail}`
+    : `no adapter answers; gpu.js falls back to ${mode} on the processor`;
 }

@@ -70,13 +70,16 @@ export async function openRun(options: {
     }
 
     const dataFolder = join(out, 'data');
-    await prepare({
-      sources: config.data.sources,
-      encoder: { module: new URL('./encoder.js', import.meta.url).href, spec: tokenizerJson },
-      out: dataFolder,
-      validation: config.data.validation,
-      report: progress(report),
-    });
+    // What a run was trained on is in its directory: its sources may have moved since.
+    if (!(resume && existsSync(join(dataFolder, 'manifest.json')))) {
+      await prepare({
+        sources: config.data.sources,
+        encoder: { module: new URL('./encoder.js', import.meta.url).href, spec: tokenizerJson },
+        out: dataFolder,
+        validation: config.data.validation,
+        report: progress(report),
+      });
+    }
     const data = await openTokenData(dataFolder);
 
     const model = createModel(resolveModelConfig({ ...config.model, vocab }));

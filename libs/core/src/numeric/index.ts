@@ -10,3 +10,4 @@ export { math } from './math.js';
 export { philox, words } from './philox.js';
 export { type RandomStream, randomStream } from './random-stream.js';
 export { sha256 } from './sha256.js';
+export { type WasmFunction, wasmFunctions } from './wasm.js';

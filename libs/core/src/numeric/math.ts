@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { wasmFunctions } from './wasm.js';
 
-interface MathExports {
+interface ElementaryFunctions {
   exp(x: number): number;
   log(x: number): number;
   tanh(x: number): number;
@@ -15,32 +15,12 @@ interface MathExports {
  * engine's `Math`, whose results may differ between versions. `Math.sqrt`, `abs`, `floor`, `ceil`, `trunc`, `min`,
  * `max`, `fround` and `imul` are exact by the standard and need no stand-in.
  */
-export const math: MathExports = load();
-
-function load(): MathExports {
-  const bytes = readFileSync(new URL('../../build/math.wasm', import.meta.url));
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-    env: {
-      abort(): never {
-        throw new Error('math.wasm aborted');
-      },
-    },
-  });
-  const named = (name: string) => exported(exports, name);
-  return {
-    exp: named('exp'),
-    log: named('log'),
-    tanh: named('tanh'),
-    cos: named('cos'),
-    sin: named('sin'),
-    pow: named('pow'),
-    erf: named('erf'),
-  };
-}
-
-/** WebAssembly's functions reach TypeScript untyped. */
-function exported(exports: Record<string, unknown>, name: string): (...values: number[]) => number {
-  const value = exports[name];
-  if (typeof value !== 'function') throw new Error(`math.wasm does not export ${name}: build it again`);
-  return value as (...values: number[]) => number;
-}
+export const math: ElementaryFunctions = wasmFunctions('math.wasm', [
+  'exp',
+  'log',
+  'tanh',
+  'cos',
+  'sin',
+  'pow',
+  'erf',
+]);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { type WasmFunction, wasmFunctions } from '../../numeric/index.js';
 
 /** Pointers are bytes, sizes and strides are counts: see assembly/ for each function's arguments. */
 const names = [
@@ -29,21 +29,9 @@ const names = [
   'swigluBackward',
 ] as const;
 
-type WasmFunction = (...values: number[]) => number;
 export type WasmKernels = Record<(typeof names)[number], WasmFunction>;
 
-let compiled: WebAssembly.Module | undefined;
-
-/** The kernels over a memory of their own; the module is compiled once a thread. */
+/** The kernels over a memory of their own. */
 export function instantiate(memory: WebAssembly.Memory): WasmKernels {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('../../../build/kernels.wasm', import.meta.url)));
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
-  return Object.fromEntries(names.map((name) => [name, wasmFunction(exports, name)])) as WasmKernels;
-}
-
-/** WebAssembly's functions reach TypeScript untyped. */
-function wasmFunction(exports: Record<string, unknown>, name: string): WasmFunction {
-  const value = exports[name];
-  if (typeof value !== 'function') throw new Error(`kernels.wasm does not export ${name}: build it again`);
-  return value as WasmFunction;
+  return wasmFunctions('kernels.wasm', names, { memory });
 }

@@ -17,7 +17,7 @@ export const rooms = [
 ];
 
 const sourceFolders = ['src', 'assembly', 'scripts', 'manyhands'];
-const configFiles = ['package.json', 'tsconfig.json', 'project.json'];
+const configFiles = ['package.json', 'tsconfig.json', 'project.json', 'asconfig.json'];
 const stampFile = path.join(root, 'node_modules/.cache/manyhands/build.sha256');
 const rootConfigFiles = ['package-lock.json', 'tsconfig.base.json', 'nx.json'];
 

@@ -114,6 +114,14 @@ export function conformance(name: string, create: () => Promise<Kernels>, tolera
       assert.deepEqual([...(await kernels.read(tensor))], [1, 2, 3]);
     });
 
+    test('readInto fills the memory it is given, which must fit', async () => {
+      const tensor = kernels.tensor(Float32Array.of(1, 2, 3), [3]);
+      const target = new Float32Array(5);
+      await kernels.readInto(tensor, target.subarray(1, 4));
+      assert.deepEqual([...target], [0, 1, 2, 3, 0]);
+      await assert.rejects(kernels.readInto(tensor, target));
+    });
+
     test('write changes a tensor in place and nothing computed from it before', async () => {
       const x = kernels.tensor(Float32Array.of(1, 2, 3, 4), [2, 2]);
       const before = kernels.add(x, x);

@@ -21,6 +21,8 @@ export interface Kernels {
   write(target: Tensor, data: Float32Array | Float64Array): void;
   /** Waits for the device and returns a copy of the values. Rejects where an earlier call failed. */
   read(tensor: Tensor): Promise<Float32Array | Float64Array>;
+  /** As `read`, into memory of the caller, which is as long as the tensor. */
+  readInto(tensor: Tensor, target: Float32Array): Promise<void>;
   /** Marks a point in time; `release(mark)` frees every tensor that was made after it. */
   mark(): Mark;
   release(mark: Mark): void;

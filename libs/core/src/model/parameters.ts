@@ -53,7 +53,7 @@ export async function readGradients(graph: Graph, model: Model, into: Float32Arr
   for (const { name, offset, size, inert } of model.parameters) {
     const gradient = nodes.get(name)?.gradient ?? null;
     if (gradient === null) into.fill(0, offset, offset + size);
-    else into.set(await graph.kernels.read(gradient), offset);
+    else await graph.kernels.readInto(gradient, into.subarray(offset, offset + size));
     if (inert) into.fill(0, offset + inert.first, offset + inert.first + inert.count);
   }
 }

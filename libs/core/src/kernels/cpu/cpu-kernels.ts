@@ -90,6 +90,12 @@ class CpuKernels implements Kernels {
     return this.#arena.floats.slice(first, end);
   }
 
+  async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
+    shapes.checkShape(tensor.shape, target.length);
+    const first = float(tensor).offset / 4;
+    target.set(this.#arena.floats.subarray(first, first + target.length));
+  }
+
   mark(): Mark {
     return this.#arena.mark();
   }

@@ -69,6 +69,11 @@ export class GpuKernels implements Kernels {
     return this.device.read(this.own(tensor));
   }
 
+  async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
+    shapes.checkShape(tensor.shape, target.length);
+    target.set(await this.read(tensor));
+  }
+
   mark(): Mark {
     return this.serial;
   }

@@ -87,6 +87,11 @@ class ReferenceKernels implements Kernels {
     return tensor.type === 'index' ? Float64Array.from(index(tensor).data) : float(tensor).slice();
   }
 
+  async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
+    shapes.checkShape(tensor.shape, target.length);
+    target.set(float(tensor));
+  }
+
   mark(): Mark {
     return this.#serial;
   }

@@ -106,6 +106,17 @@ test('the cache of pieces never changes an answer, however many pieces fight for
   assert.deepEqual([...once.subarray(once.length - alone.length)], alone);
 });
 
+test('the cache of pieces leaves out those whose ids have no room in it', () => {
+  const bytes = trainBpe([], { vocabSize: 257, pattern: 'gpt2' });
+  // With a token a byte, 24 letters are 24 ids: too many for a record, and its neighbours hold short words.
+  const words = Array.from({ length: 60_000 }, (_, i) => {
+    const word = (i * 2654435761).toString(26).replace(/\d/g, 'q');
+    return ` ${i % 2 === 0 ? word : word.padEnd(23, 'xyz')}`;
+  });
+  const text = words.join('');
+  for (let round = 0; round < 2; round++) assert.equal(bytes.decode(bytes.encode(text)), text);
+});
+
 test('a byte order mark is the token that tiktoken 0.14 gives it', async () => {
   const [r50k, cl100k, o200k] = await Promise.all(vocabularyNames.map(byName));
   assert.deepEqual([...r50k.encode('\ufeffa')], [171, 119, 123, 64]);

@@ -35,6 +35,18 @@ test('merges may be written as pairs', () => {
   assert.equal(fromJson(JSON.stringify({ ...file, model: { ...file.model, merges } })).toJson(), json);
 });
 
+test('with ignore_merges a piece that is a token is that token, though no merge makes it', () => {
+  const file: { model: { vocab: object } } = JSON.parse(
+    trainBpe([], { vocabSize: 257, pattern: 'gpt2' }).toJson(),
+  );
+  Object.assign(file.model.vocab, { word: 257 });
+  const read = (ignore_merges: boolean) =>
+    fromJson(JSON.stringify({ ...file, model: { ...file.model, ignore_merges } }));
+  assert.deepEqual([...read(true).encode('word words')], [257, 220, 86, 78, 81, 67, 82]);
+  assert.equal(read(false).encode('word').length, 4);
+  assert.equal(fromJson(read(true).toJson()).encode('word').length, 1);
+});
+
 test('an added token that is not special counts in every text, the longest of those that begin together', () => {
   const file: { added_tokens: object[] } = JSON.parse(
     trainBpe(['ab'], { vocabSize: 257, pattern: 'gpt2' }).toJson(),
@@ -54,6 +66,7 @@ const damages: [name: string, place: (string | number)[], instead: unknown, says
   ['no model', ['model'], undefined, /model is missing/],
   ['another model', ['model', 'type'], 'Unigram', /model.*"Unigram"/],
   ['no vocabulary', ['model', 'vocab'], [], /model\.vocab must be an object/],
+  ['an empty vocabulary', ['model', 'vocab'], {}, /model\.vocab has no token/],
   ['an id that is no number', ['model', 'vocab', '!'], '0', /id of "!" is "0", not a whole number/],
   ['a negative id', ['model', 'vocab', '!'], -1, /id of "!" is -1/],
   ['a gigantic id', ['model', 'vocab', '!'], 2 ** 31, /id of "!" is 2147483648/],

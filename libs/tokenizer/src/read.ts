@@ -116,6 +116,7 @@ function vocabularyOf(vocab: unknown): Names {
     names[id] = token;
     ids.set(token, id);
   }
+  if (names.length === 0) throw new TokenizerError('tokenizer.json: model.vocab has no token');
   return { ids, names };
 }
 

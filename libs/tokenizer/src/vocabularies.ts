@@ -87,15 +87,12 @@ function mergesOf(tokens: readonly string[]): Merges {
   const triples: number[] = [];
   for (let id = 0; id < tokens.length; id++) {
     const [start, end] = [offsets[id], offsets[id + 1]];
-    const pairs: [number, number][] = [];
     for (let cut = start + 1; cut < end; cut++) {
       const left = index.find(bytes, start, cut);
       if (left < 0) continue;
       const right = index.find(bytes, cut, end);
-      if (right >= 0) pairs.push([left, right]);
+      if (right >= 0) triples.push(left, right, id);
     }
-    pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-    for (const [left, right] of pairs) triples.push(left, right, id);
   }
   return new Merges(Int32Array.from(triples));
 }

@@ -36,10 +36,12 @@ export function coordinator(): Command {
 async function own(options: CoordinatorOptions): Promise<number> {
   if (!options.resume) required(options.config, '--config', 'the run’s config, a YAML file');
   const config = runConfigFrom(options);
+  const out = options.out ?? defaultRunDirectory('cluster');
   const display = new Display();
+  display.line(`run directory ${out}`);
   const running = await startCoordinator({
     config,
-    out: options.out ?? defaultRunDirectory('cluster'),
+    out,
     resume: options.resume ?? false,
     listen: options.listen ?? config.cluster.listen,
     insecure: options.insecure ?? false,

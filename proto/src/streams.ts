@@ -1,30 +1,56 @@
 import type { EventEmitter } from 'node:events';
 
-interface MessageWriter<Message> extends EventEmitter {
-  write(message: Message): boolean;
+/** The writing side of a gRPC call. */
+export interface MessageWriter<Message> extends EventEmitter {
+  write(message: Message, taken: () => void): boolean;
   readonly destroyed?: boolean;
 }
 
+const ENDS = ['close', 'error', 'cancelled'] as const;
+
 /**
- * Writes one message and waits while the other side is not reading: gRPC's own back-pressure, as a promise.
- * @returns false where the stream closed before the message could be taken
+ * Writes messages in order, waiting while the other side does not read (gRPC's back-pressure), and resolves when every
+ * one has left: until then the stream may still hold their data, which must not change.
+ * @returns false where the stream closed before
  */
-export async function send<Message>(stream: MessageWriter<Message>, message: Message): Promise<boolean> {
-  if (stream.destroyed) return false;
-  if (stream.write(message)) return true;
+export function sendAll<Message>(
+  stream: MessageWriter<Message>,
+  messages: Iterable<Message>,
+): Promise<boolean> {
   return new Promise((resolve) => {
-    const settle = (taken: boolean) => () => {
-      for (const [name, listener] of listeners) stream.off(name, listener);
-      resolve(taken);
+    const iterator = messages[Symbol.iterator]();
+    let waiting = 0;
+    let finished = false;
+
+    const settle = (sent: boolean) => {
+      stream.off('drain', fill);
+      for (const end of ENDS) stream.off(end, closed);
+      resolve(sent);
     };
-    const closed = settle(false);
-    const listeners: [string, () => void][] = [
-      ['drain', settle(true)],
-      ['close', closed],
-      ['error', closed],
-      ['cancelled', closed],
-      ['status', closed],
-    ];
-    for (const [name, listener] of listeners) stream.on(name, listener);
+    const closed = () => settle(false);
+    const taken = () => {
+      waiting -= 1;
+      if (finished && waiting === 0) settle(true);
+    };
+    const fill = () => {
+      for (;;) {
+        const next = iterator.next();
+        if (next.done) {
+          finished = true;
+          if (waiting === 0) settle(true);
+          return;
+        }
+        waiting += 1;
+        if (!stream.write(next.value, taken)) return;
+      }
+    };
+
+    if (stream.destroyed) {
+      resolve(false);
+      return;
+    }
+    stream.on('drain', fill);
+    for (const end of ENDS) stream.on(end, closed);
+    fill();
   });
 }

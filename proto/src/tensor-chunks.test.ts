@@ -17,7 +17,8 @@ test('a tensor of any size arrives bit for bit, and the next one after it', () =
         const sent = tensor(size, version);
         const chunks = [...chunksOf(sent, version)];
         assert.equal(chunks.length, Math.ceil((size * 4) / CHUNK_BYTES));
-        for (const [i, chunk] of chunks.entries()) assert.equal(assembler.add(chunk), i === chunks.length - 1);
+        for (const [i, chunk] of chunks.entries())
+          assert.equal(assembler.add(chunk), i === chunks.length - 1);
         assert.deepEqual(received, sent);
       }
     }),

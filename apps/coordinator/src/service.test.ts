@@ -9,7 +9,7 @@ import {
   listen,
   type Metadata,
   PROTOCOL_VERSION,
-  send,
+  sendAll,
   status,
   TensorAssembler,
   type WorkerMessage,
@@ -172,10 +172,11 @@ test('a sum arrives bit for bit with its losses, and another after it on the sam
   for (const assignment of [5, 6]) {
     const sum = Float32Array.from({ length: invitation.size }, (_, i) => Math.fround(assignment / (i + 1)));
     const arrived = once(scene.listener, 'summed');
-    for (const chunk of chunksOf(sum, 0)) {
+    const parts = [...chunksOf(sum, 0)].map((chunk) => {
       const last = chunk.offset + chunk.data.length === chunk.total;
-      await send(upload, { assignment, chunk, ...(last && { totals: { losses, seconds: 1 } }) });
-    }
+      return { assignment, chunk, ...(last && { totals: { losses, seconds: 1 } }) };
+    });
+    assert.equal(await sendAll(upload, parts), true);
     const [worker, id, received, counted] = await arrived;
     assert.deepEqual([worker, id], ['ada-1', assignment]);
     assert.deepEqual(received, sum);

@@ -12,7 +12,7 @@ import {
   type MicroBatch__Output,
   type PartialSum,
   PROTOCOL_VERSION,
-  send,
+  sendAll,
   status,
   TensorAssembler,
   type Welcome__Output,
@@ -110,11 +110,10 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     });
     gradients.on('error', () => {}); // the callback above tells
 
-    let sending: Promise<void> = Promise.resolve();
-    const upload = (parts: () => Iterable<PartialSum>) => {
-      sending = sending.then(async () => {
-        for (const part of parts()) if (!(await send(gradients, part))) return;
-      });
+    // One sum after the other: the pieces of two are never mixed.
+    let sending: Promise<unknown> = Promise.resolve();
+    const upload = (parts: Iterable<PartialSum>) => {
+      sending = sending.then(() => sendAll(gradients, parts));
       return sending;
     };
 
@@ -130,13 +129,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       }
       const { sum, losses, release } = await pool.sum(microBatches, step, welcome.seed);
       const totals = { losses, seconds: (performance.now() - started) / 1000 };
-      await upload(function* () {
-        if (over) return;
-        for (const chunk of chunksOf(sum, step)) {
-          const last = chunk.offset + chunk.data.length === chunk.total;
-          yield { assignment: id, chunk, ...(last && { totals }) };
-        }
-      });
+      await upload(piecesOf(sum, id, step, totals));
       release();
     };
 
@@ -206,6 +199,18 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
 }
 
 type LocalData = NonNullable<Awaited<ReturnType<LocalShards['find']>>>;
+
+function* piecesOf(
+  sum: Float32Array,
+  assignment: number,
+  step: number,
+  totals: NonNullable<PartialSum['totals']>,
+): Generator<PartialSum> {
+  for (const chunk of chunksOf(sum, step)) {
+    const last = chunk.offset + chunk.data.length === chunk.total;
+    yield { assignment, chunk, ...(last && { totals }) };
+  }
+}
 
 /** @throws Error where a micro-batch is not what the model can take: a damaged or hostile message */
 function readAssignment(assignment: Assignment__Output, model: Model, data: LocalData | null): MicroBatch[] {

@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { type BackendChoice, createKernels, KernelError } from '@manyhands/core/kernels';
 import { createModel } from '@manyhands/core/model';
-import { TreeSum } from '@manyhands/core/reduce';
+import { BufferPool, TreeSum } from '@manyhands/core/reduce';
 import { Learner } from '@manyhands/core/train';
 import type { Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
 
@@ -9,7 +9,8 @@ import type { Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
 
 const setup: ThreadSetup = Array.isArray(workerData) ? workerData[1] : workerData;
 const model = createModel(setup.model);
-const gradient = new Float32Array(model.size);
+const buffers = new BufferPool(model.size);
+const gradient = buffers.take();
 
 let engine: Promise<{ learner: Learner; answer: ThreadAnswer & { kind: 'warm' } }> | null = null;
 let loaded = -1;
@@ -47,7 +48,7 @@ export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
       const losses: Losses = { sums: [], targets: [] };
       const count = task.microBatches.length;
       // A node's subtree over its own numbers has the shape that it has within the batch's tree.
-      const tree = count > 1 ? new TreeSum(count, model.size) : null;
+      const tree = count > 1 ? new TreeSum(count, buffers) : null;
       for (const [index, microBatch] of task.microBatches.entries()) {
         const into = tree === null ? task.output : gradient;
         const result = await learner.gradients(microBatch, { seed: task.seed, step: task.version }, into);
@@ -55,7 +56,10 @@ export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
         losses.targets.push(result.targets);
         tree?.add({ first: index, count: 1 }, gradient);
       }
-      if (tree !== null) task.output.set(tree.result());
+      if (tree !== null) {
+        task.output.set(tree.result());
+        tree.release();
+      }
       return { kind: 'losses', losses };
     }
     case 'losses': {

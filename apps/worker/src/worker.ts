@@ -58,7 +58,7 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
         case 'left':
           return status('left the run');
         case 'refused':
-          throw new UserError(`The coordinator at ${address} refused this worker: ${end.reason}.`);
+          throw new UserError(`This worker cannot join the run at ${address}: ${end.reason}.`);
         case 'lost': {
           if (end.joined) {
             ever = true;

@@ -71,8 +71,8 @@ export interface Crew {
 export interface Stage {
   readonly joinUrl: string;
   stop(): void;
-  /** A worker in this process. */
-  join(threads: number): { leave(): void };
+  /** A worker in this process; `shards` is where it looks for token shards of its own. */
+  join(threads: number, options?: { backend?: 'cpu' | 'gpujs'; shards?: string }): { leave(): void };
   /** A worker in a process of its own, which can be killed. */
   fork(threads: number): ChildProcess;
 }
@@ -95,14 +95,16 @@ export async function run(config: RunConfig, out: string, crew: Crew, resume = f
   stage = {
     joinUrl: coordinator.joinUrl,
     stop: () => coordinator.stop(),
-    join(threads) {
+    join(threads, { backend = 'cpu', shards = '' } = {}) {
       const worker = startWorker({
         join: coordinator.joinUrl,
         threads,
-        backend: 'cpu',
+        backend,
         name: 'inside',
+        shards,
         report: () => {},
       });
+      worker.done.catch(() => {}); // told below, when the run is over
       workers.push(worker.done);
       return worker;
     },

@@ -15,15 +15,18 @@ const calm = await run(config, join(folder, 'calm'), { threads: [1] });
 const { weightsSha256 } = calm.summary;
 
 /** The numbers of a run's metrics, without those that measure time, traffic and workers. */
-function learning(out: string): unknown[] {
+function learning(out: string): Record<string, unknown>[] {
+  const measured = ['tokensPerSecond', 'secondsPerStep', 'workers', 'bytesReceived', 'bytesSent'];
+  return lines(out).map((line) =>
+    Object.fromEntries(Object.entries(line).filter(([key]) => !measured.includes(key))),
+  );
+}
+
+function lines(out: string): Record<string, unknown>[] {
   return readFileSync(join(out, 'metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')
-    .map((line) => {
-      const { kind, step, loss, learningRate, gradNorm, tokens, trainLoss, validationLoss, bitsPerByte } =
-        JSON.parse(line);
-      return { kind, step, loss, learningRate, gradNorm, tokens, trainLoss, validationLoss, bitsPerByte };
-    });
+    .map((line) => JSON.parse(line));
 }
 
 function assertSame(outcome: { summary: { weightsSha256: string; out: string } }): void {
@@ -32,10 +35,12 @@ function assertSame(outcome: { summary: { weightsSha256: string; out: string } }
 }
 
 test('the calm run learns', () => {
-  const metrics = learning(calm.summary.out) as { kind: string; validationLoss: number }[];
-  const evaluations = metrics.filter((line) => line.kind === 'eval');
-  assert.equal(evaluations.length, 3);
-  assert.ok(evaluations[2].validationLoss < evaluations[0].validationLoss);
+  const evaluations = learning(calm.summary.out).filter((line) => line.kind === 'eval');
+  assert.deepEqual(
+    evaluations.map(({ step }) => step),
+    [0, 4, 8],
+  );
+  assert.ok(Number(evaluations[2].validationLoss) < Number(evaluations[0].validationLoss) - 0.05);
 });
 
 test('another seed gives other weights', async () => {
@@ -50,6 +55,22 @@ test('four threads', async () => {
 
 test('three workers of different sizes', async () => {
   assertSame(await run(config, join(folder, 'workers'), { threads: [1, 2, 1] }));
+});
+
+test('a worker that has the token shards is sent positions instead of tokens', async () => {
+  const out = join(folder, 'shards');
+  const outcome = await run(config, out, {
+    threads: [],
+    during(event, stage) {
+      // The data are ready before the coordinator listens.
+      if (event.kind === 'status' && /^listening/.test(event.text))
+        stage.join(1, { shards: join(out, 'data') });
+    },
+  });
+  assertSame(outcome);
+  const bytesSent = (run: string) => Number(lines(run).find(({ step }) => step === 2)?.bytesSent);
+  const tokens = 8 * 33 * 4; // sequences × (context + 1) × int32
+  assert.equal(bytesSent(calm.summary.out) - bytesSent(out), tokens);
 });
 
 test('a worker joins half-way and another leaves', async () => {

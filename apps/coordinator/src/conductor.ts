@@ -1,5 +1,4 @@
-import { sampleWindows, type Window } from '@manyhands/core/data';
-import type { Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
+import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
 import {
@@ -38,10 +37,10 @@ export class Conductor implements ServiceListener {
   private state: State;
   private readonly sessions = new Map<string, WorkerSession>();
   private readonly evaluation: readonly EvaluationBatch[];
+  private readonly batches: Batches;
   /** Events wait here while another is carried out. */
   private readonly queue: { event: Event; answer: Answer | null }[] = [];
   private busy = false;
-  private windows: { step: number; windows: readonly Window[] } = { step: -1, windows: [] };
   /** Sums and counts of the job under way, one a micro-batch. */
   private losses: Float64Array = new Float64Array(0);
   private targets: Float64Array = new Float64Array(0);
@@ -63,6 +62,7 @@ export class Conductor implements ServiceListener {
       this.settle = { resolve, reject };
     });
     this.evaluation = config.run.evalEvery > 0 ? planEvaluation(data, model.config.context) : [];
+    this.batches = new Batches(run, this.evaluation, (bytes) => this.sent(bytes));
     this.state = initialState(
       {
         steps: config.run.steps,
@@ -196,63 +196,16 @@ export class Conductor implements ServiceListener {
     }
   }
 
-  private assign(kind: JobKind, step: number, { id, worker, range }: Assignment): void {
-    const session = this.sessions.get(worker);
-    if (session === undefined) return;
-    const microBatches: WireMicroBatch[] = [];
-    for (let index = range.first; index < range.first + range.count; index++) {
-      microBatches.push(this.microBatch(this.windowsOf(kind, step, index), session.hasData));
-    }
-    const assignment: WireAssignment = {
-      id,
-      kind: kind === 'train' ? 'TRAIN' : 'EVALUATE',
-      step,
-      range,
-      microBatches,
-    };
-    session.assign(assignment);
-  }
-
-  private windowsOf(kind: JobKind, step: number, index: number): readonly Window[] {
-    const { plan } = this.state;
+  private assign(kind: JobKind, step: number, assignment: Assignment): void {
     if (this.losses.length === 0) {
-      const total = kind === 'train' ? plan.microBatches : plan.evaluationBatches;
+      const { microBatches, evaluationBatches } = this.state.plan;
+      const total = kind === 'train' ? microBatches : evaluationBatches;
       this.losses = new Float64Array(total);
       this.targets = new Float64Array(total);
       this.jobBegan = performance.now();
     }
-    if (kind === 'evaluate') return this.evaluation[index].windows;
-    const { config, data, model, microBatch } = this.run;
-    if (this.windows.step !== step) {
-      const { seed } = config.run;
-      const { sequences } = config.batch;
-      const windows = sampleWindows(data, { seed, step, sequences, context: model.config.context });
-      this.windows = { step, windows };
-    }
-    return this.windows.windows.slice(index * microBatch, (index + 1) * microBatch);
-  }
-
-  private microBatch(windows: readonly Window[], hasData: boolean): WireMicroBatch {
-    const { data, model } = this.run;
-    const time = model.config.context;
-    const shape = { batch: windows.length, time };
-    if (hasData) {
-      return {
-        ...shape,
-        windows: windows.map(({ split, source, offset }) => ({
-          split: split === 'train' ? 'TRAIN' : 'VALIDATION',
-          source,
-          offset,
-        })),
-      };
-    }
-    const tokens = Buffer.alloc(windows.length * (time + 1) * 4);
-    let at = 0;
-    for (const window of windows) {
-      for (const token of data.tokens(window, time)) at = tokens.writeInt32LE(token, at);
-    }
-    this.sent(tokens.length);
-    return { ...shape, tokens };
+    const session = this.sessions.get(assignment.worker);
+    session?.assign(this.batches.message(kind, step, assignment, session.hasData));
   }
 
   private accept({ range }: Assignment, answer: Answer | null): void {

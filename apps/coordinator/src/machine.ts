@@ -1,4 +1,5 @@
-import { alignedRanges, type Range, splitRange } from '@manyhands/core/reduce';
+import type { Range } from '@manyhands/core/reduce';
+import { distribute, evaluationPieces, type Share, shareOut } from './shares.js';
 
 /**
  * Every decision of a run, as one pure function: (state, event, now) → (state, commands). It has no clock, socket,
@@ -25,10 +26,8 @@ export interface Plan {
 
 export type JobKind = 'train' | 'evaluate';
 
-export interface Assignment {
+export interface Assignment extends Share {
   readonly id: number;
-  readonly worker: string;
-  readonly range: Range;
 }
 
 /** The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned and done. */
@@ -192,80 +191,31 @@ function advance(state: State): Decision {
   return begin(state, 'train', plan.microBatches);
 }
 
-/**
- * Starts a job where enough workers are there. A step is shared out at once by threads, in as few nodes of the tree as
- * can be, for each costs a gradient's way back; an evaluation, whose answers are small, piece by piece.
- */
+/** Starts a job where enough workers are there: a step is shared out at once, an evaluation piece by piece. */
 function begin(state: State, kind: JobKind, total: number): Decision {
   const { members, step } = state;
   if (members.length < Math.max(1, state.plan.minWorkers)) return { state, commands: [] };
   const job: Job = { kind, step, total, pending: [], assigned: [], done: 0, failures: 0 };
-  if (kind === 'evaluate') return distribute(state, { ...job, pending: pieces(total) });
-  const threads = members.reduce((sum, member) => sum + member.threads, 0);
-  const shares: Share[] = [];
-  let before = 0;
-  let first = 0;
-  for (const member of members) {
-    before += member.threads;
-    const end = Math.round((total * before) / threads);
-    shares.push(...alignedRanges(first, end - first, total).map((range) => ({ worker: member.id, range })));
-    first = end;
-  }
-  return handOut(state, job, shares);
+  if (kind === 'evaluate') return handOut(state, { ...job, pending: evaluationPieces(total) });
+  return assign(state, job, shareOut(members, total));
 }
 
-/** Micro-batches of an evaluation that are handed out together, and how many such pieces a worker holds at most. */
-const PIECE = 4;
-const HELD_PIECES = 2;
-
-function pieces(total: number): Range[] {
-  return Array.from({ length: Math.ceil(total / PIECE) }, (_, i) => ({
-    first: i * PIECE,
-    count: Math.min(PIECE, total - i * PIECE),
-  }));
+/** Gives what is pending to the workers that are there. */
+function handOut(state: State, job: Job): Decision {
+  const { total, assigned } = job;
+  const { shares, pending } = distribute(state.members, assigned, job.pending, {
+    total,
+    few: job.kind === 'evaluate',
+  });
+  return assign(state, { ...job, pending }, shares);
 }
 
-/**
- * Gives pending ranges to whoever has least to do for its threads. A step's range is split where several workers would
- * otherwise stand idle; of an evaluation's pieces nobody gets more than a few.
- */
-function distribute(state: State, job: Job): Decision {
-  const { members } = state;
-  const evaluating = job.kind === 'evaluate';
-  const held = new Map(members.map(({ id }) => [id, { ranges: 0, load: 0 }]));
-  const hold = (worker: string, range: Range) => {
-    const { ranges, load } = held.get(worker) ?? { ranges: 0, load: 0 };
-    held.set(worker, { ranges: ranges + 1, load: load + range.count });
-  };
-  for (const { worker, range } of job.assigned) hold(worker, range);
-  const waiting = evaluating
-    ? [...job.pending]
-    : job.pending.flatMap((range) => splitRange(range, job.total, Math.max(1, members.length)));
-  const shares: Share[] = [];
-  while (waiting.length > 0) {
-    const [range] = waiting;
-    const free = members.filter(({ id }) => !evaluating || (held.get(id)?.ranges ?? 0) < HELD_PIECES);
-    if (free.length === 0) break;
-    const cost = ({ id, threads }: Member) => ((held.get(id)?.load ?? 0) + range.count) / threads;
-    const { id } = free.reduce((best, other) => (cost(other) < cost(best) ? other : best));
-    hold(id, range);
-    shares.push({ worker: id, range });
-    waiting.shift();
-  }
-  return handOut(state, { ...job, pending: waiting }, shares);
-}
-
-type Share = Pick<Assignment, 'worker' | 'range'>;
-
-function handOut(state: State, job: Job, shares: readonly Share[]): Decision {
+function assign(state: State, job: Job, shares: readonly Share[]): Decision {
   const given = shares.map((share, i) => ({ ...share, id: state.nextAssignment + i }));
   const next: Job = { ...job, assigned: [...job.assigned, ...given] };
+  const nextAssignment = state.nextAssignment + given.length;
   return {
-    state: {
-      ...state,
-      phase: { name: 'computing', job: next },
-      nextAssignment: state.nextAssignment + given.length,
-    },
+    state: { ...state, phase: { name: 'computing', job: next }, nextAssignment },
     commands: given.map((assignment) => ({ do: 'assign', kind: job.kind, step: job.step, assignment })),
   };
 }
@@ -284,7 +234,7 @@ function join(state: State, event: { worker: string; threads: number }, now: num
     worker: event.worker,
     reason: `${member.threads} ${member.threads === 1 ? 'thread' : 'threads'}`,
   };
-  const next = joined.phase.name === 'computing' ? distribute(joined, joined.phase.job) : advance(joined);
+  const next = joined.phase.name === 'computing' ? handOut(joined, joined.phase.job) : advance(joined);
   return { state: next.state, commands: [note, ...next.commands] };
 }
 
@@ -297,7 +247,7 @@ function remove(state: State, worker: string, commands: readonly Command[]): Dec
   const { job } = state.phase;
   const orphans = job.assigned.filter((assignment) => assignment.worker === worker);
   if (orphans.length === 0) return { state: without, commands };
-  const next = distribute(without, {
+  const next = handOut(without, {
     ...job,
     pending: [...job.pending, ...orphans.map((assignment) => assignment.range)],
     assigned: job.assigned.filter((assignment) => assignment.worker !== worker),
@@ -329,7 +279,7 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>): De
   const done = job.done + assignment.range.count;
   const assigned = job.assigned.filter((other) => other !== assignment);
   if (done < job.total) {
-    const next = distribute(state, { ...job, done, assigned });
+    const next = handOut(state, { ...job, done, assigned });
     return { state: next.state, commands: [accept, ...next.commands] };
   }
   const train = job.kind === 'train';
@@ -348,7 +298,7 @@ function failed(state: State, event: { worker: string; assignment: number; reaso
     const reason = `step ${job.step + 1} failed ${failures} times, the last time on ${event.worker}: ${event.reason}`;
     return { state: { ...state, phase: { name: 'finished' } }, commands: [{ do: 'abort', reason }] };
   }
-  const next = distribute(state, {
+  const next = handOut(state, {
     ...job,
     failures,
     pending: [...job.pending, assignment.range],

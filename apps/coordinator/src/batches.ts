@@ -1,0 +1,63 @@
+import { sampleWindows, type Window } from '@manyhands/core/data';
+import type { Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
+import type { EvaluationBatch } from './evaluation.js';
+import type { Assignment, JobKind } from './machine.js';
+import type { OpenRun } from './open-run.js';
+
+/** What the micro-batches of a step or an evaluation consist of, and how a worker is told. */
+export class Batches {
+  /** The windows of the step that is being handed out. */
+  private drawn: { readonly step: number; readonly windows: readonly Window[] } = { step: -1, windows: [] };
+
+  /** @param sent is told the bytes of tokens in every message */
+  constructor(
+    private readonly run: OpenRun,
+    private readonly evaluation: readonly EvaluationBatch[],
+    private readonly sent: (bytes: number) => void,
+  ) {}
+
+  /** An assignment as it goes over the wire: positions for a worker that has the shards, tokens for the others. */
+  message(kind: JobKind, step: number, { id, range }: Assignment, hasShards: boolean): WireAssignment {
+    const microBatches: WireMicroBatch[] = [];
+    for (let index = range.first; index < range.first + range.count; index++) {
+      const windows = kind === 'train' ? this.trainingWindows(step, index) : this.evaluation[index].windows;
+      microBatches.push(hasShards ? this.positions(windows) : this.tokens(windows));
+    }
+    return { id, kind: kind === 'train' ? 'TRAIN' : 'EVALUATE', step, range, microBatches };
+  }
+
+  private trainingWindows(step: number, index: number): readonly Window[] {
+    const { config, data, model, microBatch } = this.run;
+    if (this.drawn.step !== step) {
+      const { seed } = config.run;
+      const { sequences } = config.batch;
+      const windows = sampleWindows(data, { seed, step, sequences, context: model.config.context });
+      this.drawn = { step, windows };
+    }
+    return this.drawn.windows.slice(index * microBatch, (index + 1) * microBatch);
+  }
+
+  private positions(windows: readonly Window[]): WireMicroBatch {
+    return {
+      batch: windows.length,
+      time: this.run.model.config.context,
+      windows: windows.map(({ split, source, offset }) => ({
+        split: split === 'train' ? 'TRAIN' : 'VALIDATION',
+        source,
+        offset,
+      })),
+    };
+  }
+
+  private tokens(windows: readonly Window[]): WireMicroBatch {
+    const { data, model } = this.run;
+    const time = model.config.context;
+    const tokens = Buffer.alloc(windows.length * (time + 1) * Int32Array.BYTES_PER_ELEMENT);
+    let at = 0;
+    for (const window of windows) {
+      for (const token of data.tokens(window, time)) at = tokens.writeInt32LE(token, at);
+    }
+    this.sent(tokens.length);
+    return { batch: windows.length, time, tokens };
+  }
+}

@@ -27,6 +27,8 @@ export class Display {
   readonly #live: boolean;
   readonly #timer: NodeJS.Timeout;
   #waiting = 'the run to start';
+  /** `#waiting` is the coordinator's own sentence, with its own time in it. */
+  #told = false;
   #since: number;
   #nextReminder = PATIENCE_S;
   #step: StepEvent | null = null;
@@ -50,6 +52,11 @@ export class Display {
     switch (event.kind) {
       case 'status':
         this.status(event.text);
+        break;
+      case 'waiting':
+        this.#restart(event.text, true);
+        if (this.#live) this.#draw();
+        else this.line(color.dim(event.text));
         break;
       case 'warning':
         this.warn(event.text);
@@ -75,11 +82,10 @@ export class Display {
     }
   };
 
-  /** What is being done now. On a terminal, how long it has been waited for belongs to the live line alone. */
+  /** What is being done now. */
   status(text: string): void {
     this.#restart(text);
-    if (this.#live && text.startsWith('waiting')) this.#draw();
-    else this.line(color.dim(text));
+    this.line(color.dim(text));
   }
 
   warn(text: string): void {
@@ -115,8 +121,9 @@ export class Display {
     this.#stream.write(`${stepLine(event)}\n`);
   }
 
-  #restart(waiting: string): void {
+  #restart(waiting: string, told = false): void {
     this.#waiting = waiting;
+    this.#told = told;
     this.#since = this.#now();
     this.#nextReminder = PATIENCE_S;
   }
@@ -133,7 +140,7 @@ export class Display {
   #draw(): void {
     if (!this.#live) return;
     const waited = this.#now() - this.#since;
-    const waiting = this.#waiting.startsWith('waiting')
+    const waiting = this.#told
       ? this.#waiting
       : waited < PATIENCE_S
         ? ''

@@ -312,7 +312,7 @@ export class Conductor implements ServiceListener {
     if (waiting === null) return;
     this.lastSpoke = now;
     const seconds = Math.round((now - this.lastProgress) / 1000);
-    this.report({ kind: 'status', text: `waiting ${seconds} s for ${waiting}` });
+    this.report({ kind: 'waiting', text: `waiting ${seconds} s for ${waiting}` });
   }
 
   private finish(reason: string, interrupted: boolean): void {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { type RunConfig, UserError } from '@manyhands/core/config';
 import { modelHash } from '@manyhands/core/model';
@@ -85,7 +86,7 @@ export async function startCoordinator(
       });
       run.close();
     });
-    const joinUrl = formatJoinUrl({ host, port: bound, token });
+    const joinUrl = formatJoinUrl({ host: reachable(host), port: bound, token });
     report({ kind: 'status', text: `listening on ${host}:${bound}` });
     return { joinUrl, done, stop: () => conductor.stop() };
   } catch (error) {
@@ -101,6 +102,13 @@ function parseAddress(address: string): { host: string; port: number } {
     throw new UserError(`--listen ${address} is not HOST:PORT, such as 127.0.0.1:0 or [::1]:7070.`);
   }
   return { host: match[1] ?? match[2], port };
+}
+
+/** What others can dial where the coordinator listens on every address: the first one that is not this machine's own. */
+function reachable(host: string): string {
+  if (host !== '0.0.0.0' && host !== '::') return host;
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? hostname();
 }
 
 function isLoopback(host: string): boolean {

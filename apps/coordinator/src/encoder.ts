@@ -1,12 +1,13 @@
+import type { Encoder, EncoderSpec } from '@manyhands/core/data';
 import { fromJson } from '@manyhands/tokenizer';
 
-/** What the data room's threads import: `spec` is a whole tokenizer.json. */
-export function createEncoder(spec: string) {
+/** How the data room's threads come by the encoder of a tokenizer.json: they import this very module. */
+export function encoderSpec(tokenizerJson: string): EncoderSpec {
+  return { module: import.meta.url, spec: tokenizerJson };
+}
+
+export function createEncoder(spec: string): Encoder {
   const tokenizer = fromJson(spec);
-  return {
-    encode: (text: string) => tokenizer.encode(text),
-    endOfText: tokenizer.endOfText,
-    vocabSize: tokenizer.vocabSize,
-    hash: tokenizer.hash,
-  };
+  const { endOfText, vocabSize, hash } = tokenizer;
+  return { encode: (text) => tokenizer.encode(text), endOfText, vocabSize, hash };
 }

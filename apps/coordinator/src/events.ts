@@ -1,6 +1,8 @@
 /** What a run tells whoever started it, for a screen or a log. */
 export type RunEvent =
   | { readonly kind: 'status'; readonly text: string }
+  /** Said again and again while it lasts: for how long, and for what. */
+  | { readonly kind: 'waiting'; readonly text: string }
   | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'worker'; readonly text: string; readonly workers: number; readonly threads: number }
   | {

@@ -1,2 +1,3 @@
 export { type CoordinatorOptions, startCoordinator } from './coordinator.js';
+export { encoderSpec } from './encoder.js';
 export type { RunEvent, RunSummary } from './events.js';

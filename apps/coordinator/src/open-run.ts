@@ -13,6 +13,7 @@ import { microBatchCount, microBatchSize, type RunConfig, UserError } from '@man
 import { openTokenData, type PrepareEvent, prepare, type TokenData } from '@manyhands/core/data';
 import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
 import { fromJson } from '@manyhands/tokenizer';
+import { encoderSpec } from './encoder.js';
 import type { Evaluation } from './evaluation.js';
 import type { RunEvent } from './events.js';
 import { chooseTokenizer } from './tokenizer.js';
@@ -74,7 +75,7 @@ export async function openRun(options: {
     if (!(resume && existsSync(join(dataFolder, 'manifest.json')))) {
       await prepare({
         sources: config.data.sources,
-        encoder: { module: new URL('./encoder.js', import.meta.url).href, spec: tokenizerJson },
+        encoder: encoderSpec(tokenizerJson),
         out: dataFolder,
         validation: config.data.validation,
         report: progress(report),

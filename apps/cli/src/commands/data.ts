@@ -1,11 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { encoderSpec } from '@manyhands/coordinator';
 import { RunError } from '@manyhands/core/config';
 import { inspectData, type ManifestSource, prepare } from '@manyhands/core/data';
 import { loadTokenizer } from '@manyhands/tokenizer';
-
 import type { Command } from 'commander';
-import { encoderSpec } from '../encoder.js';
 import { bytes, count, duration } from '../format.js';
 import { subcommand } from '../options.js';
 import { note, print, printJson } from '../output.js';

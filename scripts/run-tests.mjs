@@ -1,13 +1,15 @@
-// Runs the compiled tests with node:test, a process a file, and prints a line a file.
-import { existsSync } from 'node:fs';
+// Runs the compiled tests, a process a file and two at a time, and prints a line for each file as it ends.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
-import { run } from 'node:test';
-import { inspect } from 'node:util';
+import { fileURLToPath } from 'node:url';
 import { filesBelow, rooms, root } from './workspace.mjs';
 
 const SLOW_MS = 5_000;
 const FILE_LIMIT_MS = 10 * 60_000;
 const SILENCE_MS = 30_000;
+const reporter = fileURLToPath(new URL('./test-reporter.mjs', import.meta.url));
 
 /** Prints the results and, last, `N passed, N failed`. Returns the exit status. */
 export async function runTests(filters) {
@@ -15,86 +17,97 @@ export async function runTests(filters) {
     .flatMap((room) => filesBelow(`${room}/src`))
     .filter((file) => file.endsWith('.test.ts'))
     .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)));
-  const files = sources.map((file) =>
-    path.join(root, file.replace('/src/', '/dist/').replace(/\.ts$/, '.js')),
-  );
-  const missing = files.filter((file) => !existsSync(file));
-  const results = new Map(files.map((file) => [file, emptyResult()]));
-  for (const file of missing)
-    results.get(file).failures.push({ name: 'compiled test is missing', error: file });
+  if (sources.length === 0) print(`no test's path contains ${filters.join(' or ')}`);
 
-  const running = new Map();
-  const heartbeat = setInterval(() => {
-    for (const [file, started] of running)
-      print(`… ${sourceName(file)} is running (${seconds(Date.now() - started)})`);
-  }, SILENCE_MS);
-  let current = null;
-  const present = files.filter((file) => existsSync(file));
-  for await (const event of run({ files: present, concurrency: 2, timeout: FILE_LIMIT_MS })) {
-    const { data } = event;
-    if (event.type === 'test:dequeue' && results.has(data.name)) running.set(data.name, Date.now());
-    if (event.type === 'test:complete' && results.has(data.name)) running.delete(data.name);
-    if (event.type === 'test:stderr') keepOutput(results.get(path.resolve(root, data.file)), data.message);
-    if (event.type !== 'test:pass' && event.type !== 'test:fail') continue;
-    // Node reports file by file, in order, whatever runs at the same time.
-    const file = results.has(data.name) ? data.name : path.resolve(root, data.file ?? current ?? '');
-    if (current !== null && file !== current) printFile(current, results.get(current));
-    current = file;
-    record(results.get(file) ?? emptyResult(), event, results.has(data.name));
-  }
-  clearInterval(heartbeat);
-  if (current !== null) printFile(current, results.get(current));
-  for (const file of missing) printFile(file, results.get(file));
+  const folder = mkdtempSync(path.join(tmpdir(), 'manyhands-tests-'));
+  const waiting = [...sources];
+  const results = [];
+  const work = async () => {
+    for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) {
+      const result = await runFile(source, path.join(folder, `${results.length}-${waiting.length}`));
+      results.push(result);
+      printFile(source, result);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
+  rmSync(folder, { recursive: true, force: true });
 
-  const all = [...results.values()];
-  const passed = all.reduce((sum, result) => sum + result.passed, 0);
-  const failed = all.reduce((sum, result) => sum + result.failures.length, 0);
-  printSlow(all);
-  printSkipped(all);
-  if (files.length === 0) print(`no test's path contains ${filters.join(' or ')}`);
+  const passed = results.reduce((sum, result) => sum + result.passed, 0);
+  const failed = results.reduce((sum, result) => sum + result.failures.length, 0);
+  printSlow(results);
+  printSkipped(results);
   print(`\n${passed} passed, ${failed} failed`);
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 
-function emptyResult() {
-  return { passed: 0, failures: [], skipped: [], slow: [], output: '', milliseconds: 0 };
-}
-
-/** A file that dies while it loads says why on standard error only. */
-function keepOutput(result, text) {
-  if (result) result.output = (result.output + text).slice(-4_000);
-}
-
-function record(result, { type, data }, isFile) {
-  const milliseconds = data.details?.duration_ms ?? 0;
-  if (data.nesting === 0) result.milliseconds += milliseconds;
-  if (isFile) {
-    // Node reports a file itself only where it failed as a whole or holds no test.
-    const why = `${describe(data.details?.error)}\n${result.output}`.trim();
-    const error = type === 'test:fail' ? why : 'the file holds no test';
-    result.failures.push({ name: 'the file as a whole', error });
-    return;
+/**
+ * One test file in a process of its own. The results come through a file: what tests print cannot be taken for one, and
+ * a process that dies leaves what it had.
+ */
+async function runFile(source, resultsFile) {
+  const compiled = path.join(root, source.replace('/src/', '/dist/').replace(/\.ts$/, '.js'));
+  const result = { passed: 0, failures: [], skipped: [], slow: [], milliseconds: 0 };
+  if (!existsSync(compiled)) {
+    result.failures.push({ name: 'the compiled test is missing', reason: compiled });
+    return result;
   }
-  if (data.details?.type === 'suite') return;
-  if (data.skip !== undefined) result.skipped.push({ name: data.name, reason: data.skip });
-  else if (type === 'test:fail')
-    result.failures.push({ name: data.name, error: describe(data.details?.error) });
+  const started = Date.now();
+  const heartbeat = setInterval(() => {
+    print(`… ${source} is running (${seconds(Date.now() - started)})`);
+  }, SILENCE_MS);
+  const options = [
+    '--enable-source-maps',
+    '--test-reporter',
+    reporter,
+    '--test-reporter-destination',
+    resultsFile,
+  ];
+  const child = spawn(process.execPath, [...options, compiled], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: FILE_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (text) => {
+      output = (output + text).slice(-4_000);
+    });
+  }
+  const [status, signal] = await new Promise((resolve) => {
+    child.once('error', (error) => resolve([error.message, null]));
+    child.once('exit', (...how) => resolve(how));
+  });
+  clearInterval(heartbeat);
+  result.milliseconds = Date.now() - started;
+
+  const lines = existsSync(resultsFile) ? readFileSync(resultsFile, 'utf8').split('\n').filter(Boolean) : [];
+  for (const line of lines) record(result, JSON.parse(line));
+  if (status !== 0 && result.failures.length === 0) {
+    const how = signal === null ? `exit status ${status}` : `killed by ${signal}`;
+    const late = result.milliseconds >= FILE_LIMIT_MS ? `, after ${seconds(FILE_LIMIT_MS)}` : '';
+    result.failures.push({ name: 'the file as a whole', reason: `${how}${late}\n${output}`.trim() });
+  }
+  if (result.passed + result.failures.length + result.skipped.length === 0) {
+    result.failures.push({ name: 'the file as a whole', reason: 'it holds no test' });
+  }
+  return result;
+}
+
+function record(result, { name, milliseconds, skip, reason }) {
+  if (reason !== undefined) result.failures.push({ name, reason });
+  else if (skip !== undefined) result.skipped.push({ name, why: skip });
   else result.passed++;
-  if (milliseconds > SLOW_MS) result.slow.push({ name: data.name, milliseconds });
+  if (milliseconds > SLOW_MS) result.slow.push({ name, milliseconds });
 }
 
-function describe(error) {
-  const cause = error?.cause ?? error;
-  return cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
-}
-
-function printFile(file, result) {
+function printFile(source, result) {
   const mark = result.failures.length > 0 ? '✗' : '✓';
   const skipped = result.skipped.length > 0 ? `, ${result.skipped.length} skipped` : '';
-  print(`${mark} ${sourceName(file)}  ${result.passed} passed${skipped}  ${seconds(result.milliseconds)}`);
-  for (const { name, error } of result.failures) {
+  print(`${mark} ${source}  ${result.passed} passed${skipped}  ${seconds(result.milliseconds)}`);
+  for (const { name, reason } of result.failures) {
     print(`  ✗ ${name}`);
-    print(`      ${String(error).split('\n').slice(0, 40).join('\n      ')}`);
+    print(`      ${String(reason).split('\n').slice(0, 40).join('\n      ')}`);
   }
 }
 
@@ -108,17 +121,7 @@ function printSlow(results) {
 function printSkipped(results) {
   const skipped = results.flatMap((result) => result.skipped);
   if (skipped.length > 0) print('\nSkipped:');
-  for (const { name, reason } of skipped)
-    print(`  ${name}${typeof reason === 'string' ? `: ${reason}` : ''}`);
-}
-
-function sourceName(file) {
-  return path
-    .relative(root, file)
-    .split(path.sep)
-    .join('/')
-    .replace('/dist/', '/src/')
-    .replace(/\.js$/, '.ts');
+  for (const { name, why } of skipped) print(`  ${name}${typeof why === 'string' ? `: ${why}` : ''}`);
 }
 
 function seconds(milliseconds) {

@@ -74,7 +74,7 @@ export class LocalWorkers {
     const { join, threads, backend, shards } = this.#options;
     const args = ['worker', '--threads', String(threads), '--backend', backend, '--name', name];
     // The join line holds a secret: an environment is private to the user, an argument list is not.
-    const env = { ...process.env, MANYHANDS_JOIN: join, MANYHANDS_SHARDS: shards };
+    const env = { ...process.env, MANYHANDS_JOIN: join, MANYHANDS_SHARDS: shards, MANYHANDS_OF_TRAIN: '1' };
     const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
       env,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -94,6 +94,7 @@ export class LocalWorkers {
       };
       createInterface({ input: stderr })
         .on('line', (line) => {
+          if (this.#ending || isNoise(line)) return;
           lastLine = line;
           this.#options.warn(`${name}: ${line}`);
         })
@@ -115,4 +116,9 @@ export class LocalWorkers {
     if (message.kind === 'warning') this.#options.warn(`${name}: ${message.text}`);
     else if (name === FIRST) this.#options.status(`${name}: ${message.text}`);
   }
+}
+
+/** Empty lines, and what native GPU libraries log on their own: whatever comes of it, the worker says itself. */
+function isNoise(line: string): boolean {
+  return line.trim() === '' || /^(Warning|Info): |^\s+at .*\.(cpp|cc|h):\d+\)$/.test(line);
 }

@@ -37,7 +37,12 @@ export interface CommandOptions {
 
 /** Starts the command line as users run it, with neither colours nor settings from outside. */
 export function start(args: readonly string[], options: CommandOptions = {}): Running {
-  const { MANYHANDS_JOIN: _join, MANYHANDS_SHARDS: _shards, ...inherited } = process.env;
+  const {
+    MANYHANDS_JOIN: _join,
+    MANYHANDS_SHARDS: _shards,
+    MANYHANDS_OF_TRAIN: _of,
+    ...inherited
+  } = process.env;
   const child = spawn(process.execPath, [main, ...args], {
     cwd: options.cwd ?? root,
     env: { ...inherited, ...options.env },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -71,17 +72,22 @@ test('train with two workers leaves a run that inspect, generate, eval and expla
     '--seed',
     '3',
   ];
-  const once = JSON.parse((await manyhands(generate, { cwd: folder })).stdout);
+  const first = JSON.parse((await manyhands(generate, { cwd: folder })).stdout);
   const again = JSON.parse((await manyhands(generate, { cwd: folder })).stdout);
-  assert.equal(once.tokens.length, 12);
-  assert.equal(once.finishReason, 'length');
-  assert.deepEqual([again.text, again.tokens], [once.text, once.tokens]);
-  const stopped = await manyhands([...generate, '--stop', once.text.slice(2, 5)], { cwd: folder });
+  assert.equal(first.tokens.length, 12);
+  assert.equal(first.finishReason, 'length');
+  assert.deepEqual([again.text, again.tokens], [first.text, first.tokens]);
+  const stopped = await manyhands([...generate, '--stop', first.text.slice(2, 5)], { cwd: folder });
   const { text, finishReason } = JSON.parse(stopped.stdout);
   assert.deepEqual(
     [text, finishReason],
-    [once.text.slice(0, once.text.indexOf(once.text.slice(2, 5))), 'stop'],
+    [first.text.slice(0, first.text.indexOf(first.text.slice(2, 5))), 'stop'],
   );
+
+  const endless = start(['generate', '--model', 'run', '--max-tokens', '1000000000'], { cwd: folder });
+  await once(endless.child.stdout ?? assert.fail(), 'data');
+  endless.child.kill('SIGINT');
+  assert.equal((await endless.ended).status, 130, 'a signal ends the text');
 
   const evaluated = await manyhands(['eval', '--model', 'run', '--data', 'text.txt', '--json'], {
     cwd: folder,
@@ -171,6 +177,14 @@ test('workers do not outlive a train process that is killed', onLinux, async (co
   running.child.kill('SIGKILL');
   await running.ended;
   while (workers.some((pid) => existsSync(`/proc/${pid}`))) await delay(50);
+});
+
+test('a worker of train that finds its parent gone leaves without a word', async () => {
+  const join = `manyhands://127.0.0.1:1?token=${'a'.repeat(32)}`;
+  const { status, stderr } = await manyhands(['worker', '--join', join], {
+    env: { MANYHANDS_OF_TRAIN: '1' },
+  });
+  assert.deepEqual([status, stderr], [0, '']);
 });
 
 test('--dry-run says what the run will cost and leaves nothing behind', async (context) => {

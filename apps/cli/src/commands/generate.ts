@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { generateText, generate as generateTokens } from '@manyhands/core/inference';
 import { createCpuKernels } from '@manyhands/core/kernels';
 import type { Command } from 'commander';
@@ -87,6 +88,8 @@ async function write(options: GenerateOptions): Promise<number> {
     text += piece.text;
     if (!options.json) process.stdout.write(piece.text);
     finishReason = piece.finishReason ?? finishReason;
+    // Kernels on the processor never wait for anything: without this, no signal would ever be heard.
+    await setImmediate();
   }
   const tokensPerSecond = ids.length / Math.max((performance.now() - started) / 1000, 1e-9);
   await kernels.dispose();

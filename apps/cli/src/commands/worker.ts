@@ -34,7 +34,9 @@ export function worker(): Command {
 async function work(options: WorkerOptions): Promise<number> {
   const join = options.join ?? process.env.MANYHANDS_JOIN;
   if (!join) throw new UserError('--join is missing: paste the join line that the coordinator printed.');
-  const ofTrain = process.channel !== undefined;
+  // Not by the channel: its parent may be gone already, and the channel with it.
+  const ofTrain = process.env.MANYHANDS_OF_TRAIN !== undefined;
+  if (ofTrain && !process.connected) return exitStatus.done;
   const working = startWorker({
     join,
     threads: options.threads ?? availableParallelism(),
@@ -45,7 +47,8 @@ async function work(options: WorkerOptions): Promise<number> {
     report: (event) => {
       if (!ofTrain)
         note(event.kind === 'warning' ? `${noteColors.yellow('warning:')} ${event.text}` : event.text);
-      else if (process.connected) process.send?.(event);
+      // A parent that has just gone does not want to know any more.
+      else if (process.connected) process.send?.(event, undefined, undefined, () => {});
     },
   });
   // A worker of `train` gets the terminal's Ctrl-C too, but it ends when its parent says so, or is gone.

@@ -195,7 +195,10 @@ test('a checkpoint of another model is refused with the key that differs', async
   const run = newRun();
   const { path } = await saveCheckpoint(run, contentOf(1), { keepLast: 1 });
   const other = createModel({ ...model.config, context: 8 });
-  assert.throws(() => loadCheckpoint(path, other), { name: 'UserError', message: /context is 8/ });
+  assert.throws(() => loadCheckpoint(path, other), {
+    name: 'UserError',
+    message: /: context is 8 in the config, but 4 in the checkpoint; resume with/,
+  });
 });
 
 test('every file and folder is on the disk before the name appears, and the name before anything is removed', async () => {

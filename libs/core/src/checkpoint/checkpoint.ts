@@ -151,8 +151,10 @@ export function loadCheckpoint(path: string, model: Model): LoadedCheckpoint {
   );
   if (different) {
     const [key, value] = different;
+    const saved = Object.entries(loaded.model.config).find(([name]) => name === key)?.[1];
     throw new UserError(
-      `${path} is of another model than the run's config: there, ${key} is ${String(value)}; resume with the config it was trained with.`,
+      `${path} is of another model than the run's config: ${key} is ${String(value)} in the config, but ` +
+        `${String(saved)} in the checkpoint; resume with the config it was trained with.`,
     );
   }
   const optimizer: Record<string, Float32Array> = {};

@@ -231,9 +231,15 @@ test('--set reads its value as YAML and refuses what is no key', () => {
     refusal(() => set('steps')),
     /^--set "steps" must be KEY=VALUE/,
   );
+  for (const key of ['__proto__.polluted', '__proto__.x', 'q']) {
+    assert.equal(
+      refusal(() => set(`${key}=1`)),
+      `Unknown key "${key}": the sections are model, data, optimizer, schedule, batch, run, cluster.`,
+    );
+  }
   assert.match(
-    refusal(() => set('__proto__.polluted=1')),
-    /^Unknown key/,
+    refusal(() => set('model=5')),
+    /^model is a section: give one of its keys, model\.arch, model\.layers, .*, model\.tieEmbeddings\.$/,
   );
   assert.match(
     refusal(() => set('optimizer.betas=[1')),

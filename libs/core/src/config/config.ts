@@ -51,6 +51,9 @@ export function applySet(input: unknown, assignment: string): Record<string, unk
   const at = assignment.indexOf('=');
   if (at < 1) throw new UserError(`--set ${show(assignment)} must be KEY=VALUE, such as run.steps=100.`);
   const key = assignment.slice(0, at).trim();
+  if (Object.hasOwn(sections, key)) {
+    throw new UserError(`${key} is a section: give one of its keys, ${keysOf(key, true).join(', ')}.`);
+  }
   if (!knownKeys.includes(key)) throw new UserError(unknownKey(key));
   const [section, leaf] = key.split('.');
   const config = sectionsOf(input ?? {});
@@ -140,14 +143,21 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
 }
 
 function notASection(key: string, value: unknown): string {
-  const keys = knownKeys
-    .filter((known) => known.startsWith(`${key}.`))
-    .map((known) => known.slice(key.length + 1));
-  return `${key} is ${show(value)}, but must be a section with the keys ${keys.join(', ')}.`;
+  return `${key} is ${show(value)}, but must be a section with the keys ${keysOf(key).join(', ')}.`;
+}
+
+/** The keys of a section, with its name before them (`model.layers`) or without. */
+function keysOf(section: string, inFull = false): string[] {
+  const keys = knownKeys.filter((known) => known.startsWith(`${section}.`));
+  return inFull ? keys : keys.map((known) => known.slice(section.length + 1));
 }
 
 function unknownKey(key: string): string {
-  return `Unknown key ${show(key)}: the nearest known one is ${nearestKey(key)}.`;
+  const nearest = nearestKey(key);
+  const hint = nearest
+    ? `the nearest known one is ${nearest}`
+    : `the sections are ${Object.keys(sections).join(', ')}`;
+  return `Unknown key ${show(key)}: ${hint}.`;
 }
 
 /** What other trainers call some keys, where the distance between the letters would not lead to ours. */
@@ -165,9 +175,9 @@ const otherNames: Readonly<Record<string, string>> = {
 
 /**
  * The known key that a mistyped one most likely meant: nearest in whole, or by its last part alone where the
- * section is wrong or missing (`steps` → `run.steps`).
+ * section is wrong or missing (`steps` → `run.steps`); null where more than half the letters would have to change.
  */
-function nearestKey(key: string): string {
+function nearestKey(key: string): string | null {
   const text = key.slice(0, 200).toLowerCase();
   const last = text.slice(text.lastIndexOf('.') + 1);
   if (text.startsWith('data.sources['))
@@ -175,13 +185,17 @@ function nearestKey(key: string): string {
   const other = last.replace(/[_-]/g, '');
   if (Object.hasOwn(otherNames, other)) return otherNames[other];
   const candidates = text.includes('.') ? knownKeys : [...Object.keys(sections), ...knownKeys];
-  let best = candidates[0];
+  let best: string | null = null;
   let bestScore = Number.POSITIVE_INFINITY;
   for (const known of candidates) {
     const lower = known.toLowerCase();
     // another section counts half a letter, so that the same section wins a tie
-    const score = Math.min(distance(text, lower), distance(last, lower.slice(lower.indexOf('.') + 1)) + 0.5);
-    if (score < bestScore) [best, bestScore] = [known, score];
+    for (const [changes, length] of [
+      [distance(text, lower), text.length],
+      [distance(last, lower.slice(lower.indexOf('.') + 1)) + 0.5, last.length],
+    ]) {
+      if (changes <= length / 2 + 0.5 && changes < bestScore) [best, bestScore] = [known, changes];
+    }
   }
   return best;
 }

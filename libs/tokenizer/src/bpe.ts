@@ -128,7 +128,7 @@ export class BpeEncoder {
       const id = this.byteIds[this.bytes[i]];
       if (id < 0) {
         const hex = this.bytes[i].toString(16).padStart(2, '0');
-        throw new TokenizerError(`the vocabulary has no token for the byte 0x${hex} of the text`);
+        throw new TokenizerError(`the vocabulary has no token for the byte 0x${hex} of the text.`);
       }
       this.ids[i] = id;
     }

@@ -39,7 +39,7 @@ export class CharEncoder {
     return new TokenizerError(
       `the character ${JSON.stringify(String.fromCodePoint(point))} (${name}, at offset ${offset}) is not one of ` +
         `the ${this.characters.length} characters of this tokenizer: ` +
-        'train it on text that has it, or use a bpe tokenizer',
+        'train it on text that has it, or use a bpe tokenizer.',
     );
   }
 }

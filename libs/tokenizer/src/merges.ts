@@ -15,7 +15,7 @@ export class Merges {
     for (let rank = 0; rank < count; rank++) {
       const [left, right] = [triples[rank * 3], triples[rank * 3 + 1]];
       const first = this.ranks.get(left, right);
-      if (first >= 0) throw new TokenizerError(`merge ${rank} joins the same tokens as merge ${first}`);
+      if (first >= 0) throw new TokenizerError(`merge ${rank} joins the same tokens as merge ${first}.`);
       this.ranks.set(left, right, rank);
     }
   }

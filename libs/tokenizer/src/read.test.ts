@@ -100,7 +100,7 @@ for (const [name, place, instead, says] of damages) {
       (error) => {
         assert.ok(error instanceof TokenizerError);
         assert.match(error.message, says);
-        assert.match(error.message, /^[^\n]{20,400}$/);
+        assert.match(error.message, /^tokenizer\.json[^\n]{5,400}\.$/);
         return true;
       },
     );
@@ -173,9 +173,19 @@ test('a file is loaded by its path, and what is wrong with it names the path', a
     assert.equal((await loadTokenizer(join(folder, 'good.json'))).hash, good.hash);
     await assert.rejects(loadTokenizer(join(folder, 'bad.json')), {
       name: 'TokenizerError',
-      message: /bad\.json: tokenizer\.json is not JSON/,
+      message: /^\S+bad\.json is not JSON \(.*\): give a Hugging Face tokenizer\.json\.$/,
     });
-    await assert.rejects(loadTokenizer(folder), TokenizerError);
+    await writeFile(
+      join(folder, 'normal.json'),
+      JSON.stringify({ ...JSON.parse(good.toJson()), normalizer: 1 }),
+    );
+    await assert.rejects(loadTokenizer(join(folder, 'normal.json')), {
+      name: 'TokenizerError',
+      message: /^\S+normal\.json: normalizer is 1, which is not supported \(.*\)\.$/,
+    });
+    await writeFile(join(folder, 'text.json'), 'Two\nlines');
+    await assert.rejects(loadTokenizer(join(folder, 'text.json')), /^TokenizerError: .*$/);
+    await assert.rejects(loadTokenizer(folder), { name: 'TokenizerError', message: /is a folder: .*\.$/ });
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -72,16 +72,25 @@ type File = z.infer<typeof fileSchema>;
  * A tokenizer from the text of a Hugging Face tokenizer.json: byte-level BPE with one of the split patterns of
  * `patterns`, or a character tokenizer as `trainChar` writes it. Truncation, padding and the post-processor are
  * passed over: none of them changes the ids of a text. Throws TokenizerError, one sentence that says what is
- * wrong or not supported.
+ * wrong or not supported in `file`.
  */
-export function fromJson(json: string): Tokenizer {
-  if (json.length > mostCharacters) throw new TokenizerError('tokenizer.json is larger than 256 MB');
+export function fromJson(json: string, file = 'tokenizer.json'): Tokenizer {
+  if (json.length > mostCharacters) throw new TokenizerError(`${file} is larger than 256 MB.`);
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch (error) {
-    throw new TokenizerError(`tokenizer.json is not JSON: ${error instanceof Error ? error.message : error}`);
+    const reason = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ');
+    throw new TokenizerError(`${file} is not JSON (${reason}): give a Hugging Face tokenizer.json.`);
   }
+  try {
+    return read(value);
+  } catch (error) {
+    throw error instanceof TokenizerError ? new TokenizerError(`${file}: ${error.message}`) : error;
+  }
+}
+
+function read(value: unknown): Tokenizer {
   const parsed = fileSchema.safeParse(value);
   if (!parsed.success) throw new TokenizerError(describe(parsed.error, value));
   const file = parsed.data;
@@ -98,25 +107,25 @@ interface Names {
 
 function vocabularyOf(vocab: unknown): Names {
   if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) {
-    throw new TokenizerError('tokenizer.json: model.vocab must be an object of token: id');
+    throw new TokenizerError('model.vocab must be an object of token: id.');
   }
   const ids = new Map<string, number>();
   const names: (string | undefined)[] = [];
   for (const [token, id] of Object.entries(vocab)) {
     if (!Number.isInteger(id) || id < 0 || id >= mostIds) {
       throw new TokenizerError(
-        `tokenizer.json: the id of ${quote(token)} is ${quote(id)}, not a whole number from 0 to ${mostIds - 1}`,
+        `the id of ${quote(token)} is ${quote(id)}, not a whole number from 0 to ${mostIds - 1}.`,
       );
     }
     if (token === '' || token.length > longestToken) {
-      throw new TokenizerError(`tokenizer.json: the token with id ${id} is empty or too long`);
+      throw new TokenizerError(`the token with id ${id} is empty or too long.`);
     }
     while (names.length <= id) names.push(undefined);
-    if (names[id] !== undefined) throw new TokenizerError(`tokenizer.json: two tokens have the id ${id}`);
+    if (names[id] !== undefined) throw new TokenizerError(`two tokens have the id ${id}.`);
     names[id] = token;
     ids.set(token, id);
   }
-  if (names.length === 0) throw new TokenizerError('tokenizer.json: model.vocab has no token');
+  if (names.length === 0) throw new TokenizerError('model.vocab has no token.');
   return { ids, names };
 }
 
@@ -127,7 +136,7 @@ function addedOf(file: File, { ids, names }: Names): AddedToken[] {
     const contradicted = (names[id] ?? content) !== content || (ids.get(content) ?? id) !== id;
     if (contradicted || taken.has(id) || contents.has(content)) {
       throw new TokenizerError(
-        `tokenizer.json: added_tokens gives ${quote(content)} the id ${id}, which another entry contradicts`,
+        `added_tokens gives ${quote(content)} the id ${id}, which another entry contradicts.`,
       );
     }
     contents.add(content);
@@ -157,9 +166,7 @@ function readBpe(
   const tokens = tokensById(names, added, (token) => {
     const bytes = fromByteLevel(token);
     if (bytes === undefined) {
-      throw new TokenizerError(
-        `tokenizer.json: the token ${quote(token)} is not written in byte-level characters`,
-      );
+      throw new TokenizerError(`the token ${quote(token)} is not written in byte-level characters.`);
     }
     return bytes;
   });
@@ -169,7 +176,7 @@ function readBpe(
     const ids = [left, right, left + right].map((token) => names.ids.get(token) ?? -1);
     if (ids.some((id) => id < 0 || tokens[id] === undefined)) {
       throw new TokenizerError(
-        `tokenizer.json: merge ${rank} (${quote(`${left} ${right}`)}) joins or makes a token that is not in the vocabulary`,
+        `merge ${rank} (${quote(`${left} ${right}`)}) joins or makes a token that is not in the vocabulary.`,
       );
     }
     triples.set(ids, rank * 3);
@@ -189,7 +196,7 @@ function pairOf(merge: unknown, rank: number): [string, string] {
     const [left, right]: unknown[] = merge;
     if (typeof left === 'string' && typeof right === 'string') return [left, right];
   }
-  throw new TokenizerError(`tokenizer.json: merge ${rank} is ${quote(merge)}, not a pair of tokens`);
+  throw new TokenizerError(`merge ${rank} is ${quote(merge)}, not a pair of tokens.`);
 }
 
 function patternOf({ pre_tokenizer: pre }: File): Pattern {
@@ -202,8 +209,8 @@ function patternOf({ pre_tokenizer: pre }: File): Pattern {
   }
   const names = Object.keys(patterns).join(', ');
   throw new TokenizerError(
-    `tokenizer.json: the pre_tokenizer is none of those known (byte-level, or one split pattern of ${names} and ` +
-      'then byte-level without one)',
+    `the pre_tokenizer is none of those known (byte-level, or one split pattern of ${names} and ` +
+      'then byte-level without one).',
   );
 }
 
@@ -216,13 +223,13 @@ function readChar(file: File, names: Names, added: readonly AddedToken[]): Token
     pre.invert
   ) {
     throw new TokenizerError(
-      `tokenizer.json: a WordLevel model is read only where it is split at every character (${anyCharacter})`,
+      `a WordLevel model is read only where it is split at every character (${anyCharacter}).`,
     );
   }
   const characters = tokensById(names, added, (token, id) => {
     const point = token.codePointAt(0) ?? 0;
     if (String.fromCodePoint(point) !== token || (point >= 0xd800 && point <= 0xdfff)) {
-      throw new TokenizerError(`tokenizer.json: ${quote(token)} (id ${id}) is not one character`);
+      throw new TokenizerError(`${quote(token)} (id ${id}) is not one character.`);
     }
     return token;
   });
@@ -237,7 +244,7 @@ function describe(error: z.ZodError, value: unknown): string {
     found = typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined;
   }
   const where = issue.path.join('.') || 'the file';
-  return `tokenizer.json: ${where} is ${quote(found)}, which is not supported (${issue.message})`;
+  return `${where} is ${quote(found)}, which is not supported (${issue.message}).`;
 }
 
 function quote(value: unknown): string {

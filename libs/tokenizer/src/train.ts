@@ -33,7 +33,7 @@ export function trainBpe(texts: Texts, options: BpeTraining): Tokenizer | Promis
 export function trainBpe(texts: Texts, { vocabSize, pattern }: BpeTraining): Tokenizer | Promise<Tokenizer> {
   if (!Number.isInteger(vocabSize) || vocabSize < 257 || vocabSize > largestVocabulary) {
     throw new TokenizerError(
-      `a vocabulary of ${vocabSize} is not possible: 257 (256 bytes and ${endOfTextToken}) to ${largestVocabulary}`,
+      `a vocabulary of ${vocabSize} is not possible: 257 (256 bytes and ${endOfTextToken}) to ${largestVocabulary}.`,
     );
   }
   const pieces = new Map<string, number>();
@@ -72,7 +72,7 @@ export function trainChar(
     (text) => counter.add(text),
     () => {
       const characters = counter.characters();
-      if (characters.length === 0) throw new TokenizerError('there is no text to take characters from');
+      if (characters.length === 0) throw new TokenizerError('there is no text to take characters from.');
       const added = endOfText ? [{ id: characters.length, content: endOfTextToken, special: true }] : [];
       return createChar(characters, added);
     },

@@ -34,7 +34,7 @@ export function isVocabularyName(name: string): name is VocabularyName {
 
 /** One of OpenAI's vocabularies, read from the package gpt-tokenizer. */
 export async function byName(name: VocabularyName): Promise<Tokenizer> {
-  if (!isVocabularyName(name)) throw new TokenizerError(`there is no vocabulary ${name}: ${hint}`);
+  if (!isVocabularyName(name)) throw new TokenizerError(`There is no vocabulary ${name}: ${known}.`);
   const { pattern, special } = named[name];
   const path = fileURLToPath(import.meta.resolve(`gpt-tokenizer/data/${name}.tiktoken`));
   const tokens = readRanks(await readFile(path, 'latin1'));
@@ -51,21 +51,29 @@ export async function loadTokenizer(spec: string): Promise<Tokenizer> {
   let text: string;
   try {
     const { size } = await stat(spec);
-    if (size > 2 ** 28) throw new TokenizerError(`the tokenizer ${spec} is larger than 256 MB`);
+    if (size > 2 ** 28) throw new TokenizerError(`The tokenizer ${spec} is larger than 256 MB.`);
     text = await readFile(spec, 'utf8');
   } catch (error) {
     if (error instanceof TokenizerError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new TokenizerError(`the tokenizer ${spec} cannot be read (${reason}): ${hint}`);
+    throw new TokenizerError(unreadable(spec, error));
   }
-  try {
-    return fromJson(text);
-  } catch (error) {
-    throw error instanceof TokenizerError ? new TokenizerError(`${spec}: ${error.message}`) : error;
-  }
+  return fromJson(text, spec);
 }
 
-const hint = `give ${Object.keys(named).join(', ')} or the path of a tokenizer.json`;
+const known = `${Object.keys(named).join(', ')} are known`;
+
+function unreadable(spec: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `There is no file ${spec}, and no vocabulary of that name: ${known}.`;
+    case 'EISDIR':
+      return `${spec} is a folder: give the tokenizer.json in it, or a vocabulary by name (${known}).`;
+    default:
+      return `The tokenizer ${spec} cannot be read (${code}): give a tokenizer.json, or a vocabulary by name (${known}).`;
+  }
+}
 
 /** Lines of base64, space, rank. */
 function readRanks(text: string): string[] {

@@ -78,7 +78,7 @@ export class Vocabulary {
         const token = this.special.get(content);
         if (token === undefined) {
           const known = [...this.special.keys()].join(', ') || 'none';
-          throw new TokenizerError(`${content} is not a special token of this tokenizer (it has ${known})`);
+          throw new TokenizerError(`${content} is not a special token of this tokenizer (it has ${known}).`);
         }
         wanted.push(token);
       }
@@ -97,7 +97,7 @@ export class Vocabulary {
     // Also false for fractions, NaN and negative numbers: they index nothing.
     const length = id < this.size ? this.offsets[id + 1] - this.offsets[id] : 0;
     if (length > 0) return length;
-    throw new TokenizerError(`${id} is not a token of this vocabulary (0 to ${this.size - 1})`);
+    throw new TokenizerError(`${id} is not a token of this vocabulary (0 to ${this.size - 1}).`);
   }
 
   private bytesOf(id: number): Uint8Array {

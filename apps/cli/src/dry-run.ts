@@ -6,7 +6,8 @@ import { loadModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
 import { microBatchCount, microBatchSize, type RunConfig } from '@manyhands/core/config';
 import { type Model, memoryEstimate } from '@manyhands/core/model';
 import { Display } from './display.js';
-import { bytes, count, duration, plural } from './format.js';
+import { Interrupted } from './failure.js';
+import { bytes, count, duration, loss, plural } from './format.js';
 import { type LocalMachine, runLocally } from './local-run.js';
 import { colors, note, print } from './output.js';
 
@@ -18,7 +19,7 @@ export interface DryRun {
   readonly tokensPerStep: number;
   /** Median over the steps after the first, which also warms up. */
   readonly secondsPerStep: number;
-  readonly loss: number;
+  readonly loss: number | null;
   readonly validationLoss: number | null;
   readonly memory: MemoryNeed;
   /** Bytes of the checkpoints that are kept, and of the token shards. */
@@ -75,6 +76,9 @@ export async function tryRun(config: RunConfig, machine: LocalMachine): Promise<
         data: folderSize(path.join(out, 'data')),
       },
     };
+  } catch (error) {
+    if (error instanceof Interrupted) return null;
+    throw error;
   } finally {
     display.end();
     rmSync(folder, { recursive: true, force: true });
@@ -87,10 +91,9 @@ export function printDryRun(found: DryRun): void {
   const { workers, threads } = machine;
   const { steps } = config.run;
   const whole = memory.coordinator + workers * memory.worker;
-  const validation =
-    found.validationLoss === null ? '' : `, validation loss ${found.validationLoss.toFixed(4)}`;
+  const validation = found.validationLoss === null ? '' : `, validation loss ${loss(found.validationLoss)}`;
   print(
-    `${colors.green('all good:')} a step was taken, saved and resumed (loss ${found.loss.toFixed(4)}${validation})`,
+    `${colors.green('all good:')} a step was taken, saved and resumed (loss ${loss(found.loss)}${validation})`,
   );
   print(`model    ${count(found.parameters)} parameters`);
   print(

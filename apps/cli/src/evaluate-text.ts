@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { UserError } from '@manyhands/core/config';
 import { documents } from '@manyhands/core/data';
 import { evaluate, type ReadonlyWeights } from '@manyhands/core/inference';
@@ -21,7 +22,7 @@ const POSITIONS = 1024;
 /**
  * The loss of a model over whole texts, in windows of its context that follow each other: each token but the first
  * of a document is predicted once.
- * @throws UserError for data that is missing, is no text, or has fewer than two tokens
+ * @throws UserError for data that is missing, is no text, is named twice, or has fewer than two tokens
  */
 export async function evaluateText(
   kernels: Kernels,
@@ -30,6 +31,7 @@ export async function evaluateText(
   paths: readonly string[],
   progress: (tokens: number) => void,
 ): Promise<{ whole: SourceScore; sources: Map<string, SourceScore> }> {
+  refuseTwins(paths);
   const { context } = model.config;
   const batch = Math.max(1, Math.floor(POSITIONS / context));
   const sources = new Map<string, SourceScore>();
@@ -42,7 +44,6 @@ export async function evaluateText(
       progress: (tokens) => progress(done + tokens),
     });
     done += tokens;
-    if (sources.has(path)) throw new UserError(`--data names ${path} twice: name each source once.`);
     sources.set(path, { loss, tokens, bytes: seen.bytes });
   }
   const scores = [...sources.values()];
@@ -50,6 +51,15 @@ export async function evaluateText(
   const tokens = total((score) => score.tokens);
   const loss = total((score) => score.loss * score.tokens) / tokens;
   return { whole: { loss, tokens, bytes: total((score) => score.bytes) }, sources };
+}
+
+function refuseTwins(paths: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const path of paths) {
+    const place = resolve(path);
+    if (seen.has(place)) throw new UserError(`--data names ${path} twice: name each source once.`);
+    seen.add(place);
+  }
 }
 
 /**

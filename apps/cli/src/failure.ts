@@ -5,10 +5,17 @@ import { note, noteColors } from './output.js';
 
 export const exitStatus = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
+/** The work was given up because somebody asked for it; the message says what became of it. */
+export class Interrupted extends Error {}
+
 /** Says what went wrong in one sentence on standard error and returns the exit status (cli.md). */
 export function reportFailure(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.done; // --help, --version
   if (error instanceof CommanderError && error.code === 'commander.help') return exitStatus.usage; // no command
+  if (error instanceof Interrupted) {
+    note(error.message);
+    return exitStatus.interrupted;
+  }
   const { text, status } = sentence(error);
   note(`${noteColors.red('manyhands:')} ${text}`);
   if (verbose && error instanceof Error && error.stack) note(error.stack);

@@ -40,3 +40,8 @@ export function quote(text: string): string {
 export function shellWord(word: string): string {
   return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
+
+/** A loss in four digits, `–` where there is none. */
+export function loss(value: number | null): string {
+  return value === null ? '–' : value.toFixed(4);
+}

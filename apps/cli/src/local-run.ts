@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { type RunEvent, type RunSummary, startCoordinator } from '@manyhands/coordinator';
+import type { RunEvent, RunSummary } from '@manyhands/coordinator';
 import { type RunConfig, RunError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Display } from './display.js';
-import { Interrupt } from './interrupt.js';
 import { LocalWorkers } from './local-workers.js';
+import { ownRun } from './own-run.js';
 
 /** The worker processes of a run on this machine. */
 export interface LocalMachine {
@@ -26,7 +26,7 @@ export interface LocalRun {
 
 /**
  * A whole run: a coordinator in this process and its worker processes. Ctrl-C finishes the step and saves.
- * @throws RunError where no worker is left; what startCoordinator throws
+ * @throws RunError where no worker is left; what ownRun throws
  */
 export async function runLocally({
   config,
@@ -36,29 +36,20 @@ export async function runLocally({
   display,
   watch,
 }: LocalRun): Promise<RunSummary> {
-  let running: Awaited<ReturnType<typeof startCoordinator>> | null = null;
   let workers: LocalWorkers | null = null;
   let failure: string | null = null;
-  // Before the run is open there is nothing to save: then the first Ctrl-C leaves at once.
-  const interrupt = new Interrupt(
-    () => {
-      if (running === null) return interrupt.leave();
-      display.status('interrupted: finishing this step and saving (Ctrl-C again leaves at once)');
-      running.stop();
+  const options = {
+    config,
+    out,
+    resume,
+    listen: '127.0.0.1:0',
+    report: (event: RunEvent) => {
+      display.report(event);
+      watch?.(event);
     },
-    () => workers?.kill(),
-  );
+  };
+  const running = await ownRun('train', options, display, () => workers?.kill());
   try {
-    running = await startCoordinator({
-      config,
-      out,
-      resume,
-      listen: '127.0.0.1:0',
-      report: (event) => {
-        display.report(event);
-        watch?.(event);
-      },
-    });
     workers = new LocalWorkers({
       join: running.joinUrl,
       count: machine.workers,
@@ -69,7 +60,7 @@ export async function runLocally({
       warn: (text) => display.warn(text),
       hopeless: (reason) => {
         failure = reason;
-        running?.stop();
+        running.stop();
       },
     });
     const summary = await running.done;
@@ -81,6 +72,6 @@ export async function runLocally({
     return summary;
   } finally {
     await workers?.end();
-    interrupt.dispose();
+    running.interrupt.dispose();
   }
 }

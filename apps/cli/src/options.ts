@@ -1,4 +1,5 @@
 import { UserError } from '@manyhands/core/config';
+import { isInRange, rangeInWords, type SamplingRange } from '@manyhands/core/inference';
 import { Command, Option } from 'commander';
 
 /** A subcommand with what all of them have. */
@@ -21,12 +22,10 @@ export function whole(flags: string, description: string, minimum: number, maxim
 }
 
 /** An option that takes any number of a range. */
-export function real(flags: string, description: string, minimum: number, maximum = Infinity): Option {
-  const allowed =
-    maximum === Infinity ? `a number from ${minimum} up` : `a number from ${minimum} to ${maximum}`;
+export function real(flags: string, description: string, range: SamplingRange): Option {
   return new Option(flags, description).argParser((text: string) => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
-    if (!(value >= minimum && value <= maximum && Number.isFinite(value))) throw misfit(flags, text, allowed);
+    if (!isInRange(value, range)) throw misfit(flags, text, rangeInWords(range));
     return value;
   });
 }
@@ -49,12 +48,12 @@ export function choices(flags: string, description: string, names: readonly stri
   ]);
 }
 
-/** An option that may be given several times, a value each time. */
+/** An option that may be given several times, a value each time, which is not empty. */
 export function repeated(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text: string, before: string[] | undefined) => [
-    ...(before ?? []),
-    text,
-  ]);
+  return new Option(flags, description).argParser((text: string, before: string[] | undefined) => {
+    if (text === '') throw misfit(flags, text, 'at least one character');
+    return [...(before ?? []), text];
+  });
 }
 
 function misfit(flags: string, value: string, allowed: string): UserError {

@@ -99,6 +99,16 @@ test('train with two workers leaves a run that inspect, generate, eval and expla
   assert.equal(scores.tokens, readFileSync(path.join(folder, 'text.txt')).length - 1);
   assert.ok(Math.abs(scores.bitsPerByte - scores.loss / Math.LN2) < 1e-12);
 
+  const twice = await manyhands(['eval', '--model', 'run', '--data', 'text.txt', './text.txt'], {
+    cwd: folder,
+  });
+  assert.equal(twice.status, 2);
+  assert.match(twice.stderr, /--data names \.\/text\.txt twice/);
+
+  const finished = await manyhands(['train', '--resume', '--out', 'run'], { cwd: folder });
+  assert.equal(finished.status, 2);
+  assert.match(finished.stderr, /run is at step 6 already.* give --steps above 6/);
+
   const told = await manyhands(['explain', '--model', 'run', '--prompt', 'the 5 ', '--answer', 'hands'], {
     cwd: folder,
   });
@@ -156,6 +166,21 @@ function childrenOf(parent: number): number[] {
       return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent;
     });
 }
+
+test('Ctrl-C before the first step says that nothing was trained, and leaves a run that resumes', async (context) => {
+  const { folder, args } = workplace(context, 3);
+  const interrupted = start([...args, '--tokenizer', 'bpe'], { cwd: folder });
+  await interrupted.said(/run directory run/);
+  interrupted.child.kill('SIGINT');
+  const { status, stderr } = await interrupted.ended;
+  assert.equal(status, 130, stderr);
+  assert.match(
+    stderr,
+    /interrupted: nothing was trained yet; go on with npx manyhands train --resume --out run/,
+  );
+  const resumed = await manyhands(['train', '--resume', '--out', 'run', ...tiny.slice(-4)], { cwd: folder });
+  assert.equal(resumed.status, 0, resumed.stderr);
+});
 
 test('a second Ctrl-C leaves at once', async (context) => {
   const { folder, args } = workplace(context, 1_000_000);

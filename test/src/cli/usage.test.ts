@@ -27,9 +27,14 @@ const wrong: readonly [args: readonly string[], sentence: RegExp][] = [
   [['generate', '--model', 'nowhere'], /nowhere does not exist/],
   [
     ['generate', '--model', 'nowhere', '--temperature', '-1'],
-    /--temperature is "-1", but must be a number from 0/,
+    /--temperature is "-1", but must be a number from 0 to 100\.$/m,
   ],
-  [['generate', '--model', 'nowhere', '--top-p', '2'], /--top-p is "2", but must be a number from 0 to 1/],
+  [
+    ['generate', '--model', 'nowhere', '--top-p', '2'],
+    /--top-p is "2", but must be a number above 0 and at most 1/,
+  ],
+  [['generate', '--model', 'nowhere', '--top-p', '0'], /--top-p is "0", but must be a number above 0/],
+  [['generate', '--model', 'nowhere', '--stop', ''], /--stop is "", but must be at least one character/],
   [['eval', '--model', 'nowhere'], /nowhere does not exist/],
   [['explain', '--model', 'nowhere'], /nowhere does not exist/],
   [['tokenizer', 'train', '--vocab', '10'], /--vocab is "10", but must be a whole number from 257/],

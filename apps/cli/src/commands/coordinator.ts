@@ -1,13 +1,12 @@
-import { startCoordinator } from '@manyhands/coordinator';
 import type { Command } from 'commander';
 import { Display } from '../display.js';
 import { exitStatus } from '../failure.js';
 import { shellWord } from '../format.js';
-import { Interrupt } from '../interrupt.js';
 import { subcommand, whole } from '../options.js';
 import { print } from '../output.js';
+import { ownRun } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
-import { required } from './shared.js';
+import { required, wording } from './shared.js';
 import { printSummary } from './train.js';
 
 interface CoordinatorOptions extends ConfigOptions {
@@ -18,10 +17,10 @@ interface CoordinatorOptions extends ConfigOptions {
 
 export function coordinator(): Command {
   return subcommand('coordinator', 'own a run that workers of other machines join')
-    .option('--config <file>', 'the run’s config in YAML')
+    .option('--config <file>', 'the run’s config in YAML; needed, but for --resume')
     .option('--listen <host:port>', 'where workers reach it (default: cluster.listen of the config)')
     .option('--out <dir>', 'the run directory (default: runs/DATE-NAME)')
-    .option('--resume', 'go on from the newest whole checkpoint in --out')
+    .option('--resume', wording.resume)
     .option('--reproducible', 'the same weights on every processor, to the last bit')
     .addOption(whole('--min-workers <n>', 'workers to wait for before the first step', 1, 100000))
     .option(
@@ -39,24 +38,25 @@ async function own(options: CoordinatorOptions): Promise<number> {
   const out = options.out ?? defaultRunDirectory('cluster');
   const display = new Display();
   display.line(`run directory ${out}`);
-  const running = await startCoordinator({
-    config,
-    out,
-    resume: options.resume ?? false,
-    listen: options.listen ?? config.cluster.listen,
-    insecure: options.insecure ?? false,
-    ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),
-    report: display.report,
-  });
+  const { minWorkers } = options;
+  const running = await ownRun(
+    'coordinator',
+    {
+      config,
+      out,
+      resume: options.resume ?? false,
+      listen: options.listen ?? config.cluster.listen,
+      insecure: options.insecure ?? false,
+      ...(minWorkers === undefined ? {} : { minWorkers }),
+      report: display.report,
+    },
+    display,
+  );
   print(`manyhands worker --join ${shellWord(running.joinUrl)}`);
-  const interrupt = new Interrupt(() => {
-    display.status('interrupted: finishing this step and saving (Ctrl-C again leaves at once)');
-    running.stop();
-  });
   const summary = await running.done.finally(() => {
     display.end();
-    interrupt.dispose();
+    running.interrupt.dispose();
   });
-  printSummary(summary);
+  printSummary(summary, 'coordinator');
   return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
 }

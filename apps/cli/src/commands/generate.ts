@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { generateText, generate as generateTokens } from '@manyhands/core/inference';
+import { generateText, generate as generateTokens, samplingRanges } from '@manyhands/core/inference';
 import { createCpuKernels } from '@manyhands/core/kernels';
 import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
@@ -30,16 +30,34 @@ export function generate(): Command {
     .option('--best', wording.best)
     .option('--prompt <text>', 'what the text begins with', '\n')
     .addOption(whole('--max-tokens <n>', 'tokens to generate', 0).default(200))
-    .addOption(real('--temperature <t>', 'how bold: 0 always takes the likeliest token', 0).default(0.8))
-    .addOption(whole('--top-k <k>', 'draw from the k likeliest tokens only', 1))
     .addOption(
-      real('--top-p <p>', 'draw from the likeliest tokens that together have this probability', 0, 1),
+      real(
+        '--temperature <t>',
+        'how bold: 0 always takes the likeliest token',
+        samplingRanges.temperature,
+      ).default(0.8),
+    )
+    .addOption(whole('--top-k <k>', 'draw from the k likeliest tokens only; 0 is off', 0))
+    .addOption(
+      real(
+        '--top-p <p>',
+        'draw from the likeliest tokens that together have this probability',
+        samplingRanges.topP,
+      ),
     )
     .addOption(
-      real('--min-p <p>', 'leave out tokens below this share of the likeliest one’s probability', 0, 1),
+      real(
+        '--min-p <p>',
+        'leave out tokens below this share of the likeliest one’s probability',
+        samplingRanges.minP,
+      ),
     )
     .addOption(
-      real('--repetition-penalty <r>', 'above 1 makes tokens that were there already less likely', 0),
+      real(
+        '--repetition-penalty <r>',
+        'above 1 makes tokens that were there already less likely',
+        samplingRanges.repetitionPenalty,
+      ),
     )
     .addOption(repeated('--stop <text>', 'end before this text; may be given often'))
     .addOption(

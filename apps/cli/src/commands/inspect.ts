@@ -1,6 +1,6 @@
 import { holdsRun } from '@manyhands/core/checkpoint';
 import type { Command } from 'commander';
-import { count } from '../format.js';
+import { count, loss, plural } from '../format.js';
 import { openModel } from '../model.js';
 import { subcommand } from '../options.js';
 import { print, printJson } from '../output.js';
@@ -27,22 +27,16 @@ export function inspect(): Command {
       const { arch, layers, heads, channels, context, vocab } = model.config;
       print(`${directory}`);
       print(
-        `model         ${arch}: ${layers} layers, ${heads} heads, ${channels} channels, context ${context}`,
+        `model         ${arch}: ${plural(layers, 'layer')}, ${plural(heads, 'head')}, ${plural(channels, 'channel')}, context ${context}`,
       );
       print(`parameters    ${count(model.size)}, vocabulary ${count(vocab)}`);
       print(`weights       sha256 ${weightsSha256}`);
       if (run === null) return;
       print(`steps         ${count(run.step)} of ${count(run.steps)}`);
+      print(`loss          ${loss(run.trainLoss)} in training, ${loss(run.validationLoss)} in validation`);
       print(
-        `loss          ${figure(run.trainLoss)} in training, ${figure(run.validationLoss)} in validation`,
-      );
-      print(
-        `best          ${figure(run.bestValidationLoss)}${run.bestStep === null ? '' : ` at step ${run.bestStep}`}`,
+        `best          ${loss(run.bestValidationLoss)}${run.bestStep === null ? '' : ` at step ${run.bestStep}`}`,
       );
       print(`checkpoints   ${run.checkpoints.join(', ')}`);
     });
-}
-
-function figure(loss: number | null): string {
-  return loss === null ? '–' : loss.toFixed(4);
 }

@@ -9,6 +9,7 @@ export const wording = {
   data: 'files, folders, globs, or the bundled corpora sotu and moby-dick',
   model: 'a model directory, or a run directory (its newest whole checkpoint)',
   best: 'of a run directory, take the checkpoint with the lowest validation loss',
+  resume: 'go on from the newest whole checkpoint in --out, which it needs',
   json: 'one JSON object on standard output',
 } as const;
 

@@ -6,10 +6,11 @@ import type { Command } from 'commander';
 import { Display } from '../display.js';
 import { printDryRun, tryRun } from '../dry-run.js';
 import { exitStatus } from '../failure.js';
-import { count, duration, shellWord } from '../format.js';
+import { count, duration, loss, shellWord } from '../format.js';
 import { runLocally } from '../local-run.js';
 import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
+import { type OwningCommand, resumeLine } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
 import { backends, wording } from './shared.js';
 
@@ -34,7 +35,7 @@ export function train(): Command {
     .option('--reproducible', 'the same weights on every processor, to the last bit')
     .addOption(whole('--seed <n>', 'where all random numbers come from', 0, 4294967295))
     .option('--out <dir>', 'the run directory (default: runs/DATE-NAME)')
-    .option('--resume', 'go on from the newest whole checkpoint in --out')
+    .option('--resume', wording.resume)
     .option(
       '--dry-run',
       'check everything, take a step in a temporary folder, and say what the run will cost',
@@ -62,22 +63,22 @@ async function runTrain(options: TrainOptions): Promise<number> {
   display.line(`run directory ${out}`);
   const resume = options.resume ?? false;
   const summary = await runLocally({ config, out, resume, machine, display }).finally(() => display.end());
-  printSummary(summary);
+  printSummary(summary, 'train');
   return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
 }
 
 /** What a run came to, and what to type next. */
-export function printSummary(summary: RunSummary): void {
+export function printSummary(summary: RunSummary, command: OwningCommand): void {
   const { step, steps, seconds, tokens, out } = summary;
   const word = summary.interrupted ? colors.yellow('stopped') : colors.green('done');
   const validation =
-    summary.validationLoss === null ? '' : `, validation loss ${summary.validationLoss.toFixed(4)}`;
-  const best = summary.bestValidationLoss === null ? '' : ` (best ${summary.bestValidationLoss.toFixed(4)})`;
+    summary.validationLoss === null ? '' : `, validation loss ${loss(summary.validationLoss)}`;
+  const best = summary.bestValidationLoss === null ? '' : ` (best ${loss(summary.bestValidationLoss)})`;
   print(`${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} tokens`);
-  print(`loss ${summary.trainLoss.toFixed(4)}${validation}${best}`);
+  print(`loss ${loss(summary.trainLoss)}${validation}${best}`);
   print(`weights sha256 ${summary.weightsSha256}`);
   const next = summary.interrupted
-    ? `manyhands train --resume --out ${shellWord(out)}`
-    : `manyhands generate --model ${shellWord(out)} --prompt "…"`;
-  print(`next: npx ${next}`);
+    ? resumeLine(command, out)
+    : `npx manyhands generate --model ${shellWord(out)} --prompt "…"`;
+  print(`next: ${next}`);
 }

@@ -1,6 +1,15 @@
 export { bitsPerByte, type EvaluateOptions, type Evaluation, evaluate, perplexity } from './evaluate.js';
 export { type FinishReason, type GeneratedToken, type GenerateOptions, generate } from './generate.js';
-export { checkSampling, type PickedToken, pickToken, type SamplingOptions } from './sampling.js';
+export {
+  checkSampling,
+  isInRange,
+  type PickedToken,
+  pickToken,
+  rangeInWords,
+  type SamplingOptions,
+  type SamplingRange,
+  samplingRanges,
+} from './sampling.js';
 export {
   type GeneratedText,
   generateText,

@@ -151,7 +151,7 @@ test('logits that are not finite are told, not sampled', () => {
 
 test('options out of bounds are refused by their names', () => {
   const refused: [SamplingOptions, RegExp][] = [
-    [{ temperature: -1 }, /^temperature is -1, but must be a number from 0 \(greedy\) to 100\.$/],
+    [{ temperature: -1 }, /^temperature is -1, but must be a number from 0 to 100\.$/],
     [{ temperature: Number.NaN }, /^temperature is NaN/],
     [{ topK: 1.5 }, /^top-k is 1\.5/],
     [{ topP: 0 }, /^top-p is 0, but must be a number above 0 and at most 1\.$/],

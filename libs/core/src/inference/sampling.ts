@@ -54,28 +54,43 @@ export function pickToken(
   return { id, logProbability: logits[id] - logSumExp(logits) };
 }
 
+/** What an option may be: from `least` (`above` it where that is set) to `most`. */
+export interface SamplingRange {
+  readonly least: number;
+  readonly most: number;
+  readonly above?: boolean;
+}
+
+export const samplingRanges = {
+  temperature: { least: 0, most: 100 },
+  topP: { least: 0, most: 1, above: true },
+  minP: { least: 0, most: 1 },
+  repetitionPenalty: { least: 0, most: 100, above: true },
+} as const satisfies Readonly<Record<string, SamplingRange>>;
+
+export function isInRange(value: number, { least, most, above = false }: SamplingRange): boolean {
+  return (above ? value > least : value >= least) && value <= most;
+}
+
+/** `a number from 0 to 1`, `a number above 0 and at most 1` */
+export function rangeInWords({ least, most, above = false }: SamplingRange): string {
+  return above ? `a number above ${least} and at most ${most}` : `a number from ${least} to ${most}`;
+}
+
 /** @throws UserError that names the option, its value and what is allowed */
 export function checkSampling(options: SamplingOptions): void {
   const { temperature = 1, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
   const demand = (holds: boolean, option: string, value: number, allowed: string) => {
     if (!holds) throw new UserError(`${option} is ${show(value)}, but must be ${allowed}.`);
   };
-  demand(
-    temperature >= 0 && temperature <= 100,
-    'temperature',
-    temperature,
-    'a number from 0 (greedy) to 100',
-  );
-  demand(
-    Number.isSafeInteger(topK) && topK >= 0,
-    'top-k',
-    topK,
-    'a whole number from 1 up, or 0 for all tokens',
-  );
-  demand(topP > 0 && topP <= 1, 'top-p', topP, 'a number above 0 and at most 1');
-  demand(minP >= 0 && minP <= 1, 'min-p', minP, 'a number from 0 to 1');
-  const penalty = repetitionPenalty > 0 && repetitionPenalty <= 100;
-  demand(penalty, 'repetition-penalty', repetitionPenalty, 'a number above 0 and at most 100');
+  const within = (option: string, value: number, range: SamplingRange) =>
+    demand(isInRange(value, range), option, value, rangeInWords(range));
+  within('temperature', temperature, samplingRanges.temperature);
+  const allowed = 'a whole number from 1 up, or 0 for all tokens';
+  demand(Number.isSafeInteger(topK) && topK >= 0, 'top-k', topK, allowed);
+  within('top-p', topP, samplingRanges.topP);
+  within('min-p', minP, samplingRanges.minP);
+  within('repetition-penalty', repetitionPenalty, samplingRanges.repetitionPenalty);
 }
 
 /** Probabilities that are not normalised: exp((score − largest) / temperature), and 0 for tokens that are cut. */

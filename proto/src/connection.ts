@@ -83,7 +83,7 @@ export function explainStatus(error: { code?: number; details?: string; message:
   const details = error.details || error.message;
   switch (error.code) {
     case status.UNAVAILABLE:
-      return `not reachable (${details})`;
+      return `not reachable (${/E[A-Z]{4,}/.exec(details)?.[0] ?? details})`;
     case status.UNAUTHENTICATED:
       return 'the token was refused: copy the join line of this run again';
     default:

@@ -1,3 +1,4 @@
+import { RunError } from '@manyhands/core/config';
 import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
@@ -21,6 +22,8 @@ interface Answer {
 }
 
 const TICK_MILLISECONDS = 250;
+/** A model whose gradient is not finite so often does not come back. */
+const MOST_SKIPPED = 5;
 /** Whatever takes longer says what it waits for. */
 const PATIENCE_MILLISECONDS = 5000;
 
@@ -48,7 +51,8 @@ export class Conductor implements ServiceListener {
   private readonly began = performance.now();
   private jobBegan = 0;
   private lastProgress = performance.now();
-  private lastSpoke = 0;
+  /** Doubles each time that a wait was told. */
+  private patience = PATIENCE_MILLISECONDS;
   private readonly bytes = { received: 0, sent: 0 };
   private pace = 0;
 
@@ -80,8 +84,6 @@ export class Conductor implements ServiceListener {
     );
     feed.publish(run.trainer.weights, run.trainer.step);
     this.ticker = setInterval(() => this.tick(), TICK_MILLISECONDS);
-    if (this.state.step >= config.run.steps)
-      this.post({ kind: 'stop', reason: 'nothing is left to do', interrupted: false });
   }
 
   stop(): void {
@@ -126,7 +128,7 @@ export class Conductor implements ServiceListener {
 
   /** Ends a run that never began. */
   abandon(): void {
-    this.end('the coordinator could not listen');
+    this.end();
   }
 
   // The machine's events and commands.
@@ -247,6 +249,11 @@ export class Conductor implements ServiceListener {
       const reason = `the gradient of step ${step} is not finite: the step was skipped`;
       run.event({ event: 'skipped', step, reason });
       this.report({ kind: 'warning', text: reason });
+      if (run.trainer.skippedInARow >= MOST_SKIPPED) {
+        throw new RunError(
+          `The gradient was not finite in ${MOST_SKIPPED} steps in a row: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`,
+        );
+      }
     }
     const secondsLeft = this.pace * (steps - step);
     this.report({
@@ -306,18 +313,19 @@ export class Conductor implements ServiceListener {
   private tick(): void {
     this.post({ kind: 'tick' });
     const now = performance.now();
-    const quiet = now - Math.max(this.lastProgress, this.lastSpoke);
-    if (quiet < PATIENCE_MILLISECONDS) return;
+    const quiet = now - this.lastProgress;
+    if (quiet < PATIENCE_MILLISECONDS) this.patience = PATIENCE_MILLISECONDS;
+    if (quiet < this.patience) return;
     const waiting = waitingFor(this.state);
     if (waiting === null) return;
-    this.lastSpoke = now;
+    this.patience *= 2;
     const seconds = Math.round((now - this.lastProgress) / 1000);
     this.report({ kind: 'waiting', text: `waiting ${seconds} s for ${waiting}` });
   }
 
   private finish(reason: string, interrupted: boolean): void {
     const { run, state } = this;
-    this.end(reason);
+    this.end();
     this.settle.resolve({
       step: state.step,
       steps: state.plan.steps,
@@ -337,15 +345,13 @@ export class Conductor implements ServiceListener {
     this.state = { ...this.state, phase: { name: 'finished' } };
     this.queue.length = 0;
     const reason = error instanceof Error ? error.message : String(error);
-    this.end(reason);
+    this.end();
     this.settle.reject(error instanceof Error ? error : new Error(reason));
   }
 
-  private end(reason: string): void {
+  private end(): void {
     clearInterval(this.ticker);
     this.feed.close();
-    for (const session of this.sessions.values()) session.finish(reason);
-    this.sessions.clear();
   }
 }
 

@@ -39,7 +39,8 @@ export interface RunSummary {
   readonly interrupted: boolean;
   /** Why the run ended, in words. */
   readonly reason: string;
-  readonly trainLoss: number;
+  /** Of the last step; null where this process took none. */
+  readonly trainLoss: number | null;
   readonly validationLoss: number | null;
   readonly bestValidationLoss: number | null;
   readonly weightsSha256: string;

@@ -253,7 +253,8 @@ function remove(state: State, worker: string, commands: readonly Command[]): Dec
     assigned: job.assigned.filter((assignment) => assignment.worker !== worker),
   });
   const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
-  const reason = `${count} micro-batches of step ${job.step + 1} go to others`;
+  const what = count === 1 ? '1 micro-batch' : `${count} micro-batches`;
+  const reason = `${what} of step ${job.step + 1} to be done by others`;
   return {
     state: next.state,
     commands: [...commands, { do: 'note', event: 'reassigned', worker, reason }, ...next.commands],

@@ -7,15 +7,18 @@ import {
   openRunDirectory,
   type RunDirectory,
   readJournal,
+  readRunConfig,
   saveCheckpoint,
 } from '@manyhands/core/checkpoint';
-import { microBatchCount, microBatchSize, type RunConfig, UserError } from '@manyhands/core/config';
+import { microBatchCount, microBatchSize, type RunConfig, RunError, UserError } from '@manyhands/core/config';
 import { openTokenData, type PrepareEvent, prepare, type TokenData } from '@manyhands/core/data';
 import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
+import { globalNorm } from '@manyhands/core/optim';
 import { fromJson } from '@manyhands/tokenizer';
 import { encoderSpec } from './encoder.js';
 import type { Evaluation } from './evaluation.js';
 import type { RunEvent } from './events.js';
+import { refuseChanges, refuseFinished } from './resume.js';
 import { chooseTokenizer } from './tokenizer.js';
 import { Trainer } from './trainer.js';
 
@@ -49,18 +52,27 @@ export async function openRun(options: {
   readonly resume: boolean;
   readonly software: string;
   report(event: RunEvent): void;
+  readonly signal: AbortSignal | undefined;
 }): Promise<OpenRun> {
-  const { config, out, resume, report } = options;
+  const { config, out, resume, report, signal } = options;
   const say = (text: string) => report({ kind: 'status', text });
   const directory = await openRunDirectory(out, { resume });
   try {
     for (const damaged of directory.damaged) report({ kind: 'warning', text: describeDamage(damaged) });
-    await directory.writeConfig(config);
+    const { checkpoint } = directory;
+    if (checkpoint !== null) {
+      refuseChanges(out, readRunConfig(out), config);
+      refuseFinished(out, checkpoint.step, config.run.steps);
+    } else {
+      await directory.writeConfig(config);
+    }
 
     const tokenizerFile = join(out, 'tokenizer.json');
     // A run that was ended before it had a tokenizer is resumed from there.
     const known = resume && existsSync(tokenizerFile);
-    const tokenizerJson = known ? readFileSync(tokenizerFile, 'utf8') : await chooseTokenizer(config, say);
+    const tokenizerJson = known
+      ? readFileSync(tokenizerFile, 'utf8')
+      : await chooseTokenizer(config, say, signal);
     if (!known) await directory.writeTokenizer(tokenizerJson);
     const tokenizer = fromJson(tokenizerJson);
     const vocab = config.model.vocab ?? tokenizer.vocabSize;
@@ -79,14 +91,24 @@ export async function openRun(options: {
         out: dataFolder,
         validation: config.data.validation,
         report: progress(report),
+        ...(signal && { signal }),
       });
     }
     const data = await openTokenData(dataFolder);
+    if (data.vocabHash !== tokenizer.hash) {
+      throw new UserError(
+        `${tokenizerFile} has the hash ${tokenizer.hash}, but ${dataFolder} was made with a tokenizer of hash ${data.vocabHash}: put the tokenizer.json of a checkpoint back in its place.`,
+      );
+    }
+    warnOfShortText(data, config, report);
 
     const model = createModel(resolveModelConfig({ ...config.model, vocab }));
-    const { checkpoint } = directory;
     const loaded = checkpoint === null ? null : loadCheckpoint(checkpoint.path, model);
-    if (checkpoint !== null) say(`going on from step ${checkpoint.step}`);
+    if (checkpoint !== null) {
+      await directory.writeConfig(config);
+      say(`going on from step ${checkpoint.step}`);
+    }
+    signal?.throwIfAborted();
     const trainer = new Trainer(
       config,
       model,
@@ -115,6 +137,11 @@ export async function openRun(options: {
       event: (line) => directory.events.append({ time: new Date().toISOString(), ...line }),
       async save() {
         const { step, weights, optimizerState } = trainer;
+        if (!Number.isFinite(globalNorm(weights))) {
+          throw new RunError(
+            `The weights of step ${step} are not finite and were not saved: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`,
+          );
+        }
         directory.metrics.flush();
         const { path, state } = await saveCheckpoint(
           out,
@@ -150,6 +177,13 @@ export async function openRun(options: {
     directory.close();
     throw error;
   }
+}
+
+function warnOfShortText(data: TokenData, config: RunConfig, report: (event: RunEvent) => void): void {
+  const longest = Math.max(...data.sources.map(({ train }) => train.tokens));
+  if (longest > config.model.context) return;
+  const text = `the longest text has ${longest} tokens, fewer than model.context, ${config.model.context}: most of each window is empty`;
+  report({ kind: 'warning', text });
 }
 
 /** Tells of the preparation of data only where it takes long enough to wonder. */

@@ -56,9 +56,9 @@ afterEach(() => {
 async function setUp() {
   const feed = new WeightsFeed(() => {});
   const listener = new Listener();
-  const server = createService(token, invitation, feed, listener);
-  const port = await listen(server, '127.0.0.1', 0);
-  closers.push(() => server.forceShutdown());
+  const service = createService(token, invitation, feed, listener);
+  const port = await listen(service.server, '127.0.0.1', 0);
+  closers.push(() => service.server.forceShutdown());
   const dial = (withToken = token) => {
     const { client, metadata } = connect({ host: '127.0.0.1', port, token: withToken });
     closers.push(() => client.close());
@@ -71,7 +71,7 @@ async function setUp() {
     };
     return { client, metadata, work, answer };
   };
-  return { feed, listener, dial };
+  return { service, feed, listener, dial };
 }
 
 const hello = { protocol: PROTOCOL_VERSION, software: '1', name: 'ada', threads: 2 };
@@ -161,6 +161,19 @@ test('goodbye and a broken connection both end the membership, once', async () =
   second.work.cancel();
   assert.equal((await gone)[0], 'ada-2');
   assert.equal(scene.listener.said.filter(({ name }) => name === 'gone').length, 2);
+});
+
+test('the end of the run reaches every worker: at work, on its way in, and at the door', async () => {
+  const scene = await setUp();
+  const working = await join(scene);
+  const onItsWay = scene.dial();
+  await onItsWay.answer({ hello });
+  const told = [working, onItsWay].map(({ work }) => once(work, 'data'));
+  scene.service.finish('all done');
+  for (const [message] of await Promise.all(told)) assert.equal(message.finish?.reason, 'all done');
+  const late = scene.dial();
+  const [message]: CoordinatorMessage__Output[] = await once(late.work, 'data');
+  assert.equal(message.finish?.reason, 'all done');
 });
 
 const losses = { sums: [1.5, 2.5], targets: [3, 4] };

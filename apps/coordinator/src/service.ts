@@ -24,7 +24,6 @@ export interface WorkerSession {
   readonly hasData: boolean;
   assign(assignment: Assignment): void;
   /** Says why and hangs up. */
-  finish(reason: string): void;
   refuse(reason: string): void;
   drop(reason: string): void;
 }
@@ -57,16 +56,24 @@ export interface Invitation {
 const MAXIMUM_TEXT = 200;
 const MAXIMUM_THREADS = 4096;
 
+export interface Service {
+  readonly server: Server;
+  /** Tells every worker that the run is over, also those that are still on their way in, and hangs up. */
+  finish(reason: string): void;
+}
+
 /** The three calls of proto/manyhands/v1/training.proto, turned into sessions and events. */
 export function createService(
   token: string,
   invitation: Invitation,
   feed: WeightsFeed,
   listener: ServiceListener,
-): Server {
+): Service {
   const members = new Set<string>();
   const uploading = new Set<string>();
   let joined = 0;
+  let finished: string | null = null;
+  const finishers = new Set<(reason: string) => void>();
 
   const memberOf = (metadata: Metadata): string | null => {
     const worker = String(metadata.get('worker')[0] ?? '');
@@ -94,6 +101,7 @@ export function createService(
         if (over) return;
         over = true;
         call.end();
+        finishers.delete(finish);
         if (id !== null) members.delete(id);
         if (ready && id !== null) listener.gone(id, reason);
       };
@@ -101,6 +109,13 @@ export function createService(
         write({ refusal: { reason } });
         close(reason);
       };
+
+      const finish = (reason: string) => {
+        write({ finish: { reason } });
+        close(reason);
+      };
+      if (finished !== null) return finish(finished);
+      finishers.add(finish);
 
       const receive = (message: WorkerMessage__Output) => {
         if (over) return;
@@ -115,7 +130,7 @@ export function createService(
             return refuse(`a worker has 1 to ${MAXIMUM_THREADS} threads, not ${hello.threads}`);
           }
           joined += 1;
-          id = `${clean(hello.name) || 'worker'}-${joined}`;
+          id = `${asciiOnly(clean(hello.name)) || 'worker'}-${joined}`;
           members.add(id);
           return write({
             welcome: {
@@ -144,11 +159,6 @@ export function createService(
             device: clean(`${message.ready.backend} (${message.ready.mode}, ${message.ready.device})`),
             hasData: message.ready.hasData,
             assign: (assignment) => write({ assignment }),
-            finish: (reason) => {
-              write({ finish: { reason } });
-              ready = false;
-              close(reason);
-            },
             refuse: (reason) => {
               ready = false;
               refuse(reason);
@@ -238,7 +248,18 @@ export function createService(
 
   const server = createServer();
   server.addService(Training.service, handlers);
-  return server;
+  return {
+    server,
+    finish(reason) {
+      finished = reason;
+      for (const finish of [...finishers]) finish(reason);
+    },
+  };
+}
+
+/** What a gRPC header can carry, in which a worker names itself later. */
+function asciiOnly(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
 }
 
 /** Text from a peer, short and without control characters, safe for a terminal and a log. */

@@ -11,7 +11,11 @@ const BPE_VOCABULARY = 4096;
  * The tokenizer.json of a new run: trained on its text (`char`, `bpe`), named, or from a file. A folder of prepared
  * data brings its own.
  */
-export async function chooseTokenizer(config: RunConfig, say: (text: string) => void): Promise<string> {
+export async function chooseTokenizer(
+  config: RunConfig,
+  say: (text: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const { tokenizer, sources } = config.data;
   const prepared = sources.map(({ path }) => join(path, 'tokenizer.json')).find((path) => existsSync(path));
   if (tokenizer === 'char' || tokenizer === 'bpe') {
@@ -21,7 +25,7 @@ export async function chooseTokenizer(config: RunConfig, say: (text: string) => 
   switch (tokenizer) {
     case 'char': {
       const seen = { count: 0, last: '' };
-      const characters = await trainChar(texts(sources, seen));
+      const characters = await trainChar(texts(sources, signal, seen));
       if (seen.count < 2) return characters.toJson();
       // Many documents need a token between them.
       const all = Array.from({ length: characters.vocabSize }, (_, id) => characters.decode([id])).join('');
@@ -29,7 +33,7 @@ export async function chooseTokenizer(config: RunConfig, say: (text: string) => 
     }
     case 'bpe': {
       const vocabSize = config.model.vocab ?? BPE_VOCABULARY;
-      return (await trainBpe(texts(sources), { vocabSize, pattern: 'gpt4' })).toJson();
+      return (await trainBpe(texts(sources, signal), { vocabSize, pattern: 'gpt4' })).toJson();
     }
     default:
       return (await loadTokenizer(tokenizer)).toJson();
@@ -38,9 +42,11 @@ export async function chooseTokenizer(config: RunConfig, say: (text: string) => 
 
 async function* texts(
   sources: RunConfig['data']['sources'],
+  signal: AbortSignal | undefined,
   documentsSeen?: { count: number; last: string },
 ) {
   for await (const { path, text } of documents(sources)) {
+    signal?.throwIfAborted();
     if (documentsSeen !== undefined && path !== documentsSeen.last) {
       documentsSeen.count += 1;
       documentsSeen.last = path;

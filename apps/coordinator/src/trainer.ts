@@ -30,7 +30,10 @@ export class Trainer {
   appliedSteps = 0;
   skippedSteps = 0;
   tokensSeen = 0;
-  lastLoss = Number.NaN;
+  /** Steps that were skipped one after the other, up to now. */
+  skippedInARow = 0;
+  /** Of the last step that this process took. */
+  lastLoss: number | null = null;
 
   /** @param from a checkpoint to go on from */
   constructor(
@@ -84,9 +87,11 @@ export class Trainer {
     this.step += 1;
     if (result.skipped) this.skippedSteps += 1;
     else this.appliedSteps += 1;
+    this.skippedInARow = result.skipped ? this.skippedInARow + 1 : 0;
     this.tokensSeen += targets;
-    this.lastLoss = lossSum / targets;
-    return { ...result, step: this.step, loss: this.lastLoss, learningRate: rate, tokens: targets };
+    const loss = lossSum / targets;
+    this.lastLoss = loss;
+    return { ...result, step: this.step, loss, learningRate: rate, tokens: targets };
   }
 
   weightsSha256(): string {

@@ -42,6 +42,9 @@ export type SessionEnd =
   /** Trying again would end the same way. */
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** How long a worker that leaves waits for the coordinator to hear it. */
+const FAREWELL_MILLISECONDS = 2000;
+
 /** One connection, from hello to goodbye. `leave` finishes what was assigned, says goodbye and resolves `done`. */
 export function openSession(options: SessionOptions): { done: Promise<SessionEnd>; leave(): void } {
   const { client, metadata } = connect(options.join);
@@ -53,6 +56,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   let over = false;
   let joined = false;
   let leaving = false;
+  let saidGoodbye = false;
   let busy = 0;
   let close: () => Promise<void> = async () => {};
 
@@ -66,9 +70,12 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   };
   const leaveWhenIdle = () => {
     if (!leaving || busy > 0 || over) return;
+    if (saidGoodbye) return;
+    saidGoodbye = true;
     work.write({ goodbye: { reason: 'leaving as asked' } });
     work.end();
-    end({ kind: 'left' });
+    // The coordinator hangs up when it has heard; one that is gone is not waited for.
+    setTimeout(() => end({ kind: 'left' }), FAREWELL_MILLISECONDS).unref();
   };
 
   const start = async (welcome: Welcome__Output) => {
@@ -80,7 +87,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
           'the coordinator has another version of this model: install the same version of manyhands on both',
       });
     }
-    options.status(`${welcome.worker} joined run ${welcome.run}; preparing ${options.threads} threads`);
+    options.status(`${welcome.worker} joined run ${welcome.run}; preparing ${threads(options.threads)}`);
     const pool = await ThreadPool.create({
       model,
       backend: options.backend,
@@ -151,7 +158,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     work.write({ ready: { backend, mode, device, modelHash: welcome.modelHash, hasData: data !== null } });
     joined = true;
     options.status(
-      `${welcome.worker} computes with ${backend} (${mode}, ${device}) on ${options.threads} threads: ${pool.reason}`,
+      `${welcome.worker} computes with ${backend} (${mode}, ${device}) on ${threads(options.threads)}: ${pool.reason}`,
     );
     const beat = setInterval(() => work.write({ heartbeat: {} }), welcome.heartbeatSeconds * 1000);
     close = () => {
@@ -174,11 +181,14 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     }
   });
   work.on('error', (error: Error & { code?: number; details?: string }) => {
+    if (saidGoodbye) return end({ kind: 'left' });
     const fatal = error.code === status.UNAUTHENTICATED || error.code === status.UNIMPLEMENTED;
     const reason = explainStatus(error);
     end(fatal ? { kind: 'refused', reason } : { kind: 'lost', reason, joined });
   });
-  work.on('end', () => end({ kind: 'lost', reason: 'the coordinator hung up', joined }));
+  work.on('end', () =>
+    end(saidGoodbye ? { kind: 'left' } : { kind: 'lost', reason: 'the coordinator hung up', joined }),
+  );
   work.write({
     hello: {
       protocol: PROTOCOL_VERSION,
@@ -255,6 +265,10 @@ function readMicroBatch(
     }
   }
   return microBatchFromTokens(index, tokens, batch, time);
+}
+
+function threads(count: number): string {
+  return count === 1 ? '1 thread' : `${count} threads`;
 }
 
 function messageOf(error: unknown): string {

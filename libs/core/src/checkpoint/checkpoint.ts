@@ -241,8 +241,8 @@ async function removeLeftovers(directory: string, storage: Storage): Promise<voi
   }
 }
 
-/** null where the file is missing or cannot be read. */
-function hashOfFile(path: string): string | null {
+/** sha256 of a file; null where it is missing or cannot be read. */
+export function hashOfFile(path: string): string | null {
   let file: number | null = null;
   try {
     file = openSync(path, 'r');

@@ -9,8 +9,7 @@ import {
   readSync,
   writeSync,
 } from 'node:fs';
-import { RunError } from '../config/index.js';
-import { systemCause } from './storage.js';
+import { RunError, systemCause } from '../config/index.js';
 
 /** A file of JSON lines that only grows: metrics.jsonl, events.jsonl. */
 export interface Journal {

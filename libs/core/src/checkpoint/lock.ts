@@ -11,8 +11,7 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { UserError } from '../config/index.js';
-import { systemCause } from './storage.js';
+import { systemCause, UserError } from '../config/index.js';
 
 const owner = z.object({
   pid: z.int().min(1),

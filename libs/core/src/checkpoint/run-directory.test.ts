@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -18,6 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { parseConfig } from '../config/index.js';
 import {
   bestStep,
+  holdsRun,
   markBest,
   openRunDirectory,
   readJournal,
@@ -34,9 +36,12 @@ let made = 0;
 const newPath = () => join(folder, String(made++));
 const lockFile = (path: string) => join(path, 'run.lock');
 
+/** A run that has its config and its data, and was ended then. */
 async function startedRun(path = newPath()): Promise<string> {
   const run = await openRunDirectory(path, { resume: false });
   await run.writeConfig(parseConfig({ run: { steps: 10 } }));
+  mkdirSync(join(path, 'data'));
+  writeFileSync(join(path, 'data', 'manifest.json'), '{}');
   run.close();
   return path;
 }
@@ -74,6 +79,68 @@ test('a folder that holds a run is refused without --resume, and one that holds 
     message: /is a file/,
   });
   (await openRunDirectory(path, { resume: true })).close();
+});
+
+test('what a failed start left is overwritten by a new run, and gone on with by --resume', async () => {
+  const path = newPath();
+  const failed = await openRunDirectory(path, { resume: false });
+  await failed.writeConfig(parseConfig({}));
+  await failed.writeTokenizer('{"a":1}');
+  failed.metrics.append({ kind: 'train', step: 1 });
+  failed.events.append({ event: 'failed', step: 0 });
+  failed.close();
+  mkdirSync(join(path, 'data'));
+  writeFileSync(join(path, 'data', 'plan.json'), '{}');
+  assert.equal(holdsRun(path), false);
+  (await openRunDirectory(path, { resume: true })).close();
+  assert.equal(readJournal(join(path, 'events.jsonl')).length, 1, 'resumed, what happened stays');
+  (await openRunDirectory(path, { resume: false })).close();
+  assert.deepEqual(readJournal(join(path, 'metrics.jsonl')), []);
+  assert.deepEqual(readJournal(join(path, 'events.jsonl')), []);
+  writeFileSync(join(path, 'data', 'manifest.json'), '{}');
+  assert.equal(holdsRun(path), true, 'a run that has its data');
+  assert.equal(holdsRun(join(path, 'data')), false);
+});
+
+test('checkpoints without a config are neither gone on with nor overwritten', async () => {
+  const path = newPath();
+  await train(path, 5, { resume: false, withBytes: true });
+  assert.equal(holdsRun(path), true);
+  rmSync(join(path, 'config.yaml'));
+  await assert.rejects(openRunDirectory(path, { resume: false }), {
+    name: 'UserError',
+    message: `${path} has checkpoints, but no config.yaml to go on with them: choose another --out.`,
+  });
+  await assert.rejects(openRunDirectory(path, { resume: true }), { message: /holds no run to resume/ });
+});
+
+test('a tokenizer that is damaged or missing is to be copied from the checkpoint', async () => {
+  const path = newPath();
+  await train(path, 5, { resume: false, withBytes: true });
+  const [file, copy] = [path, join(path, 'checkpoints', 'step-000005')].map((at) =>
+    join(at, 'tokenizer.json'),
+  );
+  writeFileSync(file, '{');
+  await assert.rejects(openRunDirectory(path, { resume: true }), {
+    name: 'UserError',
+    message: `${file} is not the one that the run was trained with: copy ${copy} there and resume again.`,
+  });
+  rmSync(file);
+  await assert.rejects(openRunDirectory(path, { resume: true }), {
+    message: /tokenizer\.json is missing: copy /,
+  });
+  copyFileSync(copy, file);
+  (await openRunDirectory(path, { resume: true })).close();
+});
+
+test('a folder that cannot be made is one sentence', async () => {
+  const file = newPath();
+  writeFileSync(file, '');
+  await assert.rejects(openRunDirectory(join(file, 'below', 'run'), { resume: false }), {
+    name: 'UserError',
+    message:
+      /^The folder .*run cannot be made, since a part of the path is not a folder \(ENOTDIR\): choose another output folder\.$/,
+  });
 });
 
 test('a second coordinator is refused while the first one runs, and not after', async () => {
@@ -161,7 +228,10 @@ async function train(
   options: { resume: boolean; withBytes: boolean },
 ): Promise<void> {
   const run = await openRunDirectory(path, options);
-  if (!options.resume) await run.writeConfig(parseConfig({}));
+  if (!options.resume) {
+    await run.writeConfig(parseConfig({}));
+    await run.writeTokenizer(contentOf(0).tokenizerJson ?? '');
+  }
   for (let step = (run.checkpoint?.step ?? 0) + 1; step <= to; step++) {
     run.metrics.append({ kind: 'train', step, loss: 1 / step });
     run.events.append({ kind: 'step', step });
@@ -222,7 +292,8 @@ test('resuming passes over a damaged checkpoint and says so; where all are damag
   damage('step-000005');
   await assert.rejects(openRunDirectory(path, { resume: true }), {
     name: 'UserError',
-    message: /has no whole checkpoint: .*step-000010 is damaged.*step-000005 is damaged/,
+    message:
+      /has no whole checkpoint: .*step-000010 is damaged.*step-000005 is damaged.* Put a copy of one back, or start a new run with another --out\.$/,
   });
   assert.ok(!existsSync(lockFile(path)), 'a refusal keeps no lock');
 });

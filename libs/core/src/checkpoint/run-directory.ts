@@ -1,12 +1,20 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { configToYaml, parseConfig, type RunConfig, readYaml, UserError } from '../config/index.js';
+import {
+  configToYaml,
+  makeOutputFolder,
+  parseConfig,
+  type RunConfig,
+  readYaml,
+  UserError,
+} from '../config/index.js';
 import {
   bestStep,
   type Checkpoint,
   checkpointSteps,
   type DamagedCheckpoint,
   describeDamage,
+  hashOfFile,
   markBest,
   newestCheckpoint,
   verifyCheckpoint,
@@ -14,7 +22,10 @@ import {
 import { type Journal, openJournal } from './journal.js';
 import { lockDirectory } from './lock.js';
 import { isModelDirectory } from './model-directory.js';
-import { disk, replaceFile, type Storage, systemCause, writing } from './storage.js';
+import { disk, replaceFile, type Storage, writing } from './storage.js';
+
+const configName = 'config.yaml';
+const tokenizerName = 'tokenizer.json';
 
 /** A run directory that this process owns until `close`. */
 export interface RunDirectory {
@@ -32,10 +43,10 @@ export interface RunDirectory {
 
 /**
  * Opens the directory of a new run, or of one to go on with. On resuming, metrics beyond the checkpoint are cut;
- * events stay, since they happened.
+ * events stay, since they happened. A new run overwrites what an attempt left that came to no data and no checkpoint.
  *
  * @throws UserError where the directory holds a run and `resume` is false, holds none and `resume` is true, is used
- *   by another coordinator, cannot be made, or has only damaged checkpoints
+ *   by another coordinator, cannot be made, has only damaged checkpoints, or a tokenizer other than its checkpoint's
  */
 export async function openRunDirectory(
   path: string,
@@ -45,14 +56,11 @@ export async function openRunDirectory(
   if (existsSync(path) && !statSync(path).isDirectory()) {
     throw new UserError(`--out ${path} is a file, but must be a folder.`);
   }
-  if (options.resume && !holdsRun(path)) {
+  const configured = existsSync(join(path, configName));
+  if (options.resume && !configured) {
     throw new UserError(`${path} holds no run to resume: leave --resume out to start one there.`);
   }
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw new UserError(`--out ${path} cannot be made, since ${systemCause(error) ?? String(error)}.`);
-  }
+  makeOutputFolder(path);
   const lock = lockDirectory(path);
   const closers: (() => void)[] = [() => lock.release()];
   const close = () => {
@@ -64,15 +72,22 @@ export async function openRunDirectory(
         `${path} holds a run already: add --resume to go on with it, or choose another --out.`,
       );
     }
-    const { checkpoint, damaged } = newestCheckpoint(path);
-    if (!checkpoint && damaged.length > 0) {
-      throw new UserError(`${path} has no whole checkpoint: ${damaged.map(describeDamage).join(' ')}`);
+    if (!options.resume && checkpointSteps(path).length > 0) {
+      throw new UserError(
+        `${path} has checkpoints, but no ${configName} to go on with them: choose another --out.`,
+      );
     }
+    const { checkpoint, damaged } = newestCheckpoint(path);
+    if (!checkpoint && damaged.length > 0) throw new UserError(noWholeCheckpoint(path, damaged));
+    if (checkpoint) demandTokenizer(path, checkpoint);
     if (checkpoint) await repairBest(path, checkpoint, storage);
     const until = { step: checkpoint?.step ?? 0, bytes: checkpoint ? checkpoint.state.metricsBytes : 0 };
     const metrics = openJournal(join(path, 'metrics.jsonl'), until);
     closers.push(() => metrics.close());
-    const events = openJournal(join(path, 'events.jsonl'));
+    const events = openJournal(
+      join(path, 'events.jsonl'),
+      options.resume ? undefined : { step: 0, bytes: 0 },
+    );
     closers.push(() => events.close());
     const write = (name: string, text: string) =>
       writing(join(path, name), 'make room and start again', () =>
@@ -84,8 +99,8 @@ export async function openRunDirectory(
       damaged,
       metrics,
       events,
-      writeConfig: (config) => write('config.yaml', configToYaml(config)),
-      writeTokenizer: (json) => write('tokenizer.json', json),
+      writeConfig: (config) => write(configName, configToYaml(config)),
+      writeTokenizer: (json) => write(tokenizerName, json),
       close,
     };
   } catch (error) {
@@ -96,12 +111,13 @@ export async function openRunDirectory(
 
 /** The config that a run was started with. */
 export function readRunConfig(runDirectory: string): RunConfig {
-  return parseConfig(readYaml(join(runDirectory, 'config.yaml')));
+  return parseConfig(readYaml(join(runDirectory, configName)));
 }
 
-/** Whether a directory is, or was meant to be, a run's. */
+/** Whether a directory holds a run's work: a checkpoint, or at least its data. A config alone is no more than a plan. */
 export function holdsRun(path: string): boolean {
-  return existsSync(join(path, 'config.yaml')) || existsSync(join(path, 'checkpoints'));
+  if (!existsSync(join(path, configName))) return false;
+  return checkpointSteps(path).length > 0 || existsSync(join(path, 'data', 'manifest.json'));
 }
 
 /**
@@ -128,9 +144,9 @@ export function resolveModelDirectory(
     return join(path, 'best');
   }
   const { checkpoint, damaged } = newestCheckpoint(path);
-  if (!checkpoint && damaged.length > 0) throw new UserError(damaged.map(describeDamage).join(' '));
+  if (!checkpoint && damaged.length > 0) throw new UserError(noWholeCheckpoint(path, damaged));
   if (!checkpoint) {
-    const what = holdsRun(path)
+    const what = existsSync(join(path, configName))
       ? 'is a run without a checkpoint yet'
       : 'is neither a model nor a run directory';
     throw new UserError(`${path} ${what}: give a folder with config.json and model.safetensors.`);
@@ -141,7 +157,25 @@ export function resolveModelDirectory(
 
 function demandWhole(path: string): void {
   const checked = verifyCheckpoint(path);
-  if (!('state' in checked)) throw new UserError(describeDamage(checked));
+  if (!('state' in checked)) throw new UserError(`${describeDamage(checked)} Give another checkpoint.`);
+}
+
+function noWholeCheckpoint(path: string, damaged: readonly DamagedCheckpoint[]): string {
+  return (
+    `${path} has no whole checkpoint: ${damaged.map(describeDamage).join(' ')} ` +
+    'Put a copy of one back, or start a new run with another --out.'
+  );
+}
+
+/** A run's tokenizer.json lies in each checkpoint as well: damaged here, it is whole there. */
+function demandTokenizer(path: string, checkpoint: Checkpoint): void {
+  const expected = checkpoint.state.files[tokenizerName];
+  const file = join(path, tokenizerName);
+  if (expected === undefined || hashOfFile(file) === expected) return;
+  const what = existsSync(file) ? 'is not the one that the run was trained with' : 'is missing';
+  throw new UserError(
+    `${file} ${what}: copy ${join(checkpoint.path, tokenizerName)} there and resume again.`,
+  );
 }
 
 /** A crash between a checkpoint and its mark leaves `best` behind what the checkpoint knows. */

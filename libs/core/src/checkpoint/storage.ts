@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { RunError } from '../config/index.js';
+import { RunError, systemCause } from '../config/index.js';
 
 /**
  * The writes that a checkpoint is made of, one method a system call or so, so that a test can stop the world
@@ -83,25 +83,6 @@ export async function replaceFile(storage: Storage, path: string, text: string):
   await writeThrough(storage, beside, [new TextEncoder().encode(text)]);
   await storage.rename(beside, path);
   await storage.syncDirectory(dirname(path));
-}
-
-const causes: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission is denied',
-  EPERM: 'the operation is not permitted',
-  EIO: 'the disk reports an error',
-  EFBIG: 'the file would be too large for the file system',
-  ENOTDIR: 'a part of the path is not a folder',
-  ENAMETOOLONG: 'the name is too long',
-};
-
-/** Why the system refused, in words; null for an error that is not the system's. */
-export function systemCause(error: unknown): string | null {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (Object.hasOwn(causes, code)) return `${causes[code]} (${code})`;
-  return /^E[A-Z0-9]+$/.test(code) ? code : null;
 }
 
 /** Runs a write; a refusal by the system becomes a RunError: "WHAT: cause. AFTERWARDS". */

@@ -3,4 +3,5 @@ export { RunError, show, UserError } from './errors.js';
 export { microBatchCount, microBatchSize } from './micro-batch.js';
 export { type PresetName, presets } from './presets.js';
 export { knownKeys } from './schema.js';
+export { makeOutputFolder, systemCause } from './system.js';
 export { parseYaml, readYaml } from './yaml.js';

@@ -72,7 +72,10 @@ export interface Stage {
   readonly joinUrl: string;
   stop(): void;
   /** A worker in this process; `shards` is where it looks for token shards of its own. */
-  join(threads: number, options?: { backend?: 'cpu' | 'gpujs'; shards?: string }): { leave(): void };
+  join(
+    threads: number,
+    options?: { backend?: 'cpu' | 'gpujs'; shards?: string },
+  ): { done: Promise<void>; leave(): void };
   /** A worker in a process of its own, which can be killed. */
   fork(threads: number): ChildProcess;
 }

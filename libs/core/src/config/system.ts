@@ -10,6 +10,7 @@ const causes: Readonly<Record<string, string>> = {
   EPERM: 'the operation is not permitted',
   EIO: 'the disk reports an error',
   EFBIG: 'the file would be too large for the file system',
+  ENOENT: 'the folder above it is not there or takes none',
   ENOTDIR: 'a part of the path is not a folder',
   EEXIST: 'there is a file of that name',
   ENAMETOOLONG: 'the name is too long',

@@ -5,7 +5,7 @@ import { UserError } from '../config/index.js';
 import type { EncoderInfo } from './encoder.js';
 import { syncDirectory, writeFailure } from './files.js';
 import type { Manifest, ManifestShard, ManifestSource, SplitName } from './manifest.js';
-import { verifyShard, wholeShard } from './shard.js';
+import { damagedShard, verifyShard, wholeShard } from './shard.js';
 import type { PreparedSource } from './sources.js';
 import { shardFile } from './split-writer.js';
 
@@ -15,7 +15,7 @@ export function checkVocabulary(path: string, manifest: Manifest, vocabulary: En
   if (vocabHash === vocabulary.hash && vocab === vocabulary.vocabSize) return;
   throw new UserError(
     `${path} was prepared with another tokenizer (${vocab} tokens, ${vocabHash.slice(0, 12)}…) than the one in use ` +
-      `(${vocabulary.vocabSize} tokens, ${vocabulary.hash.slice(0, 12)}…): prepare its text again, or use its tokenizer`,
+      `(${vocabulary.vocabSize} tokens, ${vocabulary.hash.slice(0, 12)}…): prepare its text again, or use its tokenizer.`,
   );
 }
 
@@ -44,7 +44,7 @@ export async function adoptSplit(
       const origin = join(from, shard.file);
       const { sha256 } = await verifyShard(origin);
       if (sha256 !== shard.sha256) {
-        throw new UserError(`${origin} is damaged: its sha256 should be ${shard.sha256} and is ${sha256}`);
+        throw damagedShard(origin, `its sha256 should be ${shard.sha256} and is ${sha256}`);
       }
       await linkOrCopy(origin, target);
     }

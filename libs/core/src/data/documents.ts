@@ -22,7 +22,7 @@ export async function* documents(specs: readonly SourceSpec[]): AsyncGenerator<T
   for (const source of sources) {
     if (source.kind === 'prepared') {
       throw new UserError(
-        `${source.path} holds tokens, and a tokenizer is trained on text: give the text itself`,
+        `${source.path} holds tokens, and a tokenizer is trained on text: give the text itself.`,
       );
     }
     for (const file of source.files) {

@@ -48,7 +48,7 @@ class EncodeThread {
           case 'failed':
             if (reply.piece !== null)
               return this.#waiting.shift()?.reject(new EncodeError(reply.message, reply.piece));
-            return this.#fail(new UserError(`the tokenizer could not be made: ${reply.message}`), reject);
+            return this.#fail(new UserError(`The tokenizer could not be made: ${reply.message}`), reject);
           default:
             return reply satisfies never;
         }

@@ -8,8 +8,10 @@ if (!port) throw new Error('encode-thread runs inside a worker thread only');
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** What went wrong, as a sentence that ends. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 async function createEncoder({ module, spec }: EncoderSpec): Promise<Encoder> {
@@ -41,7 +43,7 @@ function encode(encoder: Encoder, { bytes, pieces }: EncodeRequest): EncodeReply
     for (let index = 0; index < part.length; index++) {
       const id = part[index];
       if (id === undefined || id >>> 0 !== id || id >= encoder.vocabSize) {
-        return { kind: 'failed', piece: 0, message: `token ${id} is outside of ${encoder.vocabSize}` };
+        return { kind: 'failed', piece: 0, message: `token ${id} is outside of ${encoder.vocabSize}.` };
       }
       tokens[at++] = id;
     }

@@ -1,6 +1,6 @@
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { RunError, UserError } from '../config/index.js';
+import { RunError, systemCause, UserError } from '../config/index.js';
 
 /** What went wrong with a file, as the operating system names it ('ENOENT', 'ENOSPC', …). */
 export function errorCode(error: unknown): string {
@@ -13,17 +13,17 @@ export function readFailure(error: unknown, path: string): unknown {
     case 'ENOENT':
     case 'ENOTDIR':
       return new UserError(
-        `${path} does not exist: give a file, a folder, a glob, or one of sotu, moby-dick`,
+        `${path} does not exist: give a file, a folder, a glob, or one of sotu, moby-dick.`,
       );
     case 'EACCES':
     case 'EPERM':
       return new UserError(
-        `${path} cannot be read: permission denied; give its reader the right to (chmod +r)`,
+        `${path} cannot be read: permission denied; give its reader the right to (chmod +r).`,
       );
     case 'EISDIR':
-      return new UserError(`${path} is a folder where a file was expected`);
+      return new UserError(`${path} is a folder where a file was expected.`);
     case 'EIO':
-      return new UserError(`${path} cannot be read: the disk reports an input/output error`);
+      return new UserError(`${path} cannot be read: the disk reports an input/output error.`);
     default:
       return error;
   }
@@ -35,16 +35,18 @@ export function writeFailure(error: unknown, path: string): unknown {
     case 'ENOSPC':
     case 'EDQUOT':
       return new RunError(
-        `the disk is full while ${path} was written: free some space and run the same command again; ` +
-          'the shards that are finished are kept',
+        `The disk is full while ${path} was written: free some space and run the same command again; ` +
+          'the shards that are finished are kept.',
       );
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new UserError(`${path} cannot be written: permission denied; choose another output folder`);
+      return new UserError(
+        `${path} cannot be written, since ${systemCause(error)}: choose another output folder.`,
+      );
     case 'ENOTDIR':
     case 'EEXIST':
-      return new UserError(`${path} cannot be written: a file stands where a folder is needed`);
+      return new UserError(`${path} cannot be written: a file stands where a folder is needed.`);
     default:
       return error;
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../config/index.js';
 import { errorCode, readFailure } from './files.js';
@@ -73,9 +73,14 @@ export async function readManifest(dir: string): Promise<Manifest> {
     text = await readFile(file, 'utf8');
   } catch (error) {
     if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') throw readFailure(error, file);
-    throw new UserError(`${dir} is not a folder of prepared data: it has no ${manifestName}`);
+    throw new UserError(`${dir} is not a folder of prepared data: it has no ${manifestName}.`);
   }
   return parseManifest(text, file);
+}
+
+/** What to do about a damaged file of a prepared folder. */
+export function remedy(file: string): string {
+  return `delete the folder ${dirname(file)} and prepare the data again (in a run, --resume does so)`;
 }
 
 export function parseManifest(text: string, file: string): Manifest {
@@ -83,20 +88,20 @@ export function parseManifest(text: string, file: string): Manifest {
   try {
     json = JSON.parse(text);
   } catch {
-    throw new UserError(`${file} is damaged (not JSON): prepare the data again`);
+    throw new UserError(`${file} is damaged (not JSON): ${remedy(file)}.`);
   }
   const result = schema.safeParse(json);
   if (result.success) {
     const known = dataHash(result.data);
     if (known === result.data.dataHash) return result.data;
     throw new UserError(
-      `${file} is damaged: its data hash is ${result.data.dataHash}, its contents give ${known}`,
+      `${file} is damaged: its data hash is ${result.data.dataHash}, its contents give ${known}; ${remedy(file)}.`,
     );
   }
   const issue = result.error.issues[0];
   const key = issue?.path.join('.') || 'the file';
   throw new UserError(
-    `${file} is damaged or of another version: ${key}: ${issue?.message ?? 'not readable'}`,
+    `${file} is damaged or of another version: ${key}: ${issue?.message ?? 'not readable'}; ${remedy(file)}.`,
   );
 }
 

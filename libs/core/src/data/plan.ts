@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../config/index.js';
 import type { EncoderInfo } from './encoder.js';
@@ -47,19 +47,18 @@ export async function openOutput(
   warn: (text: string) => void,
 ): Promise<Manifest | null> {
   try {
-    await mkdir(out, { recursive: true });
     const files = await readdir(out);
     if (files.includes(manifestName)) {
       const manifest = await readManifest(out);
       if (manifest.plan !== plan) {
         throw new UserError(
           `${out} holds data that was prepared from other text or in another way: choose another output folder, ` +
-            'or remove this one',
+            'or remove this one.',
         );
       }
       const damaged = await damagedShards(out, manifest);
       if (damaged.length === 0) return manifest;
-      warn(`${damaged.join(', ')} in ${out} damaged or missing: made again`);
+      warn(`${damaged.join(', ')} in ${out} damaged or missing: made again.`);
       await writeDurably(join(out, planName), JSON.stringify({ plan }));
       await rm(join(out, manifestName));
     } else if ((await unfinishedPlan(out)) !== plan) {

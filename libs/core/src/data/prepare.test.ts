@@ -276,7 +276,7 @@ test('an encoder that cannot be made, or refuses a text, or gives an impossible 
   );
   await assert.rejects(
     run('b.txt', 'data:text/javascript,throw new Error("broken")'),
-    refused(/could not be made: broken/),
+    refused(/could not be made: broken\.$/),
   );
   for (const id of [5, 65536, -1, 0.5, Number.NaN]) {
     const source = `export const createEncoder = () => ({ encode: () => [${id}], endOfText: null, vocabSize: 5, hash: 'h' })`;
@@ -305,7 +305,7 @@ test('an output that is a file, or lies below one, is refused', async (t) => {
   for (const out of [join(dir, 'a.txt'), join(dir, 'a.txt', 'deeper')]) {
     await assert.rejects(
       prepare(options(join(dir, 'a.txt'), out)),
-      refused(/a file stands where a folder is needed/),
+      refused(/^The folder .* cannot be made, since .*: choose another output folder\.$/),
     );
   }
   await assert.rejects(
@@ -324,20 +324,41 @@ test('a word without end is cut between two characters, and told', async (t) => 
   assert.equal(warnings.length, 1);
   assert.match(
     warnings[0] ?? '',
-    /a\.txt has no space for 1 MiB before byte 10485\d\d: a word was cut there/,
+    /a\.txt has no space for 1 MiB before byte 10485\d\d: a word was cut there, so the tokens may differ\.$/,
   );
   assert.equal(text(await tokensOf(join(dir, 'out'), 0, 'train')), word);
+});
+
+test('a text with many such words is told once, with their number', async (t) => {
+  const dir = folder(t, { 'a.txt': 'x'.repeat(3_300_000), 'b.txt': 'short' });
+  const warnings: string[] = [];
+  const report = (event: PrepareEvent) => event.kind === 'warning' && warnings.push(event.text);
+  await prepare(options(dir, join(dir, 'out'), { validation: 0, report }));
+  assert.deepEqual(warnings, [
+    `${join(dir, 'a.txt')} has no space for 1 MiB before byte 1048576: a word was cut there (3 cuts in all), so the tokens may differ.`,
+  ]);
+});
+
+test('the same source twice is refused before any work', async (t) => {
+  const dir = folder(t, { 'a.txt': 'some text' });
+  const sources = ['a.txt', './a.txt'].map((file) => ({ path: `${dir}/${file}`, weight: 1 }));
+  await assert.rejects(
+    prepare({ ...options('', join(dir, 'out')), sources }),
+    refused(/\/\.\/a\.txt is named twice: name each source once\.$/),
+  );
+  assert.ok(!existsSync(join(dir, 'out')));
 });
 
 test('names of sources are unique, and a folder is read in the order of its paths', async (t) => {
   const dir = folder(t, { 'b.txt': 'BB', 'a.MD': 'AA', 'c.csv': 'CC' });
   mkdirSync(join(dir, 'a'));
+  writeFileSync(join(dir, 'a', 'b.txt'), 'bb');
   writeFileSync(join(dir, 'a', 'z.jsonl'), '{"text":"ZZ"}\n\n{"text":""}\r\n{"text":"YY","more":1}');
   const sources = [
     { path: dir, weight: 1 },
     { path: join(dir, '*.csv'), weight: 1 },
     { path: join(dir, 'b.txt'), weight: 1 },
-    { path: join(dir, '.', 'b.txt'), weight: 1 },
+    { path: join(dir, 'a', 'b.txt'), weight: 1 },
   ];
   const out = folder(t);
   const manifest = await prepare({ ...options('', join(out, 'o'), { validation: 0 }), sources });
@@ -347,9 +368,9 @@ test('names of sources are unique, and a folder is read in the order of its path
   const separated = (parts: string[]) =>
     parts.map((part) => [...Buffer.from(part)]).flatMap((part, at) => (at ? [256, ...part] : part));
   assert.deepEqual(read, [
-    separated(['AA', 'ZZ', 'YY', 'BB']),
+    separated(['AA', 'bb', 'ZZ', 'YY', 'BB']),
     separated(['CC']),
     separated(['BB']),
-    separated(['BB']),
+    separated(['bb']),
   ]);
 });

@@ -1,4 +1,4 @@
-import { UserError } from '../config/index.js';
+import { makeOutputFolder, UserError } from '../config/index.js';
 import { adoptedWeights, adoptSplit, checkVocabulary } from './adopt.js';
 import { type Block, blocksOf } from './blocks.js';
 import { EncodeError, EncodePool } from './encode-pool.js';
@@ -60,9 +60,10 @@ interface Job extends Settings {
 export async function prepare(options: PrepareOptions): Promise<Manifest> {
   const { validation, out, signal, report = () => {} } = options;
   if (!(validation >= 0 && validation < 1)) {
-    throw new UserError(`data.validation is ${validation}: it must be a number from 0, below 1`);
+    throw new UserError(`data.validation is ${validation}: it must be a number from 0, below 1.`);
   }
   const sources = await resolveSources(options.sources);
+  makeOutputFolder(out);
   const pool = await EncodePool.start(options.encoder, options.threads ?? null);
   try {
     const vocabulary = pool.info;
@@ -165,6 +166,7 @@ async function prepareText(source: TextSource, prefix: string, job: Job): Promis
     validation: { writer: await open('validation'), bytes: 0, documents: 0 },
   };
   const pending: { block: Block; bytes: number; tokens: Promise<Tokens> | null }[] = [];
+  const cuts: Cuts = new Map();
   const settle = async () => {
     const next = pending.shift();
     if (!next) return;
@@ -177,7 +179,7 @@ async function prepareText(source: TextSource, prefix: string, job: Job): Promis
   try {
     for await (const block of blocksOf(source, job.validation, job.blockBytes)) {
       job.signal?.throwIfAborted();
-      warnOfCuts(block, job);
+      countCuts(block, cuts);
       const bytes = block.bytes.length; // before they move to a thread
       const taken = splits[block.split].writer.takesOver();
       const tokens = taken ? null : job.pool.encode({ bytes: block.bytes, pieces: block.pieces });
@@ -187,13 +189,13 @@ async function prepareText(source: TextSource, prefix: string, job: Job): Promis
       if (pending.length >= 2 * job.pool.size) await settle();
     }
     while (pending.length > 0) await settle();
+    warnOfCuts(cuts, job);
     const result = async ({ writer, bytes, documents }: (typeof splits)['train']) => {
       const shards = await writer.finish();
       return { tokens: shards.reduce((sum, shard) => sum + shard.tokens, 0), bytes, documents, shards };
     };
     const [train, validation] = [await result(splits.train), await result(splits.validation)];
-    if (train.tokens + validation.tokens === 0)
-      throw new UserError(`${source.path} holds no text: nothing to learn from`);
+    if (train.tokens + validation.tokens === 0) throw new UserError(`${source.path} holds no text.`);
     return { name: source.name, path: source.path, weight: source.weight, train, validation };
   } finally {
     await Promise.all([splits.train.writer.abandon(), splits.validation.writer.abandon()]);
@@ -211,11 +213,22 @@ async function named(tokens: Promise<Tokens>, block: Block): Promise<Tokens> {
   }
 }
 
-function warnOfCuts(block: Block, job: Job): void {
-  for (const piece of block.pieces) {
-    if (!piece.forced) continue;
-    const end = piece.offset + piece.length;
-    const text = `${piece.label} has no space for 1 MiB before byte ${end}: a word was cut there, its tokens may differ`;
+/** Where words were cut for want of a space, by document: how often, and the first place. */
+type Cuts = Map<string, { count: number; readonly first: number }>;
+
+function countCuts({ pieces }: Block, cuts: Cuts): void {
+  for (const { label, offset, length, forced } of pieces) {
+    if (!forced) continue;
+    const known = cuts.get(label);
+    if (known) known.count += 1;
+    else cuts.set(label, { count: 1, first: offset + length });
+  }
+}
+
+function warnOfCuts(cuts: Cuts, job: Job): void {
+  for (const [label, { count, first }] of cuts) {
+    const all = count > 1 ? ` (${count} cuts in all)` : '';
+    const text = `${label} has no space for 1 MiB before byte ${first}: a word was cut there${all}, so the tokens may differ.`;
     job.report({ kind: 'warning', text });
   }
 }

@@ -90,7 +90,7 @@ test('damage anywhere in a shard is found, and told with the file and both hashe
   writeFileSync(path, turned);
   await assert.rejects(
     verifyShard(path),
-    /a\.bin is damaged: its tokens' sha256 should be [0-9a-f]{64} and is [0-9a-f]{64}$/,
+    /a\.bin is damaged: its tokens' sha256 should be [0-9a-f]{64} and is [0-9a-f]{64}; delete the folder/,
   );
   writeFileSync(path, whole.subarray(0, whole.length - 4));
   await assert.rejects(verifyShard(path), /a\.bin is damaged: 100 tokens need 528 bytes, it has 524/);
@@ -104,7 +104,10 @@ test('a full disk is told as one, and leaves nothing half-written', {
   const writer = await ShardWriter.create(path, 2, vocabularyDigest('v'));
   await assert.rejects(writer.append(new Uint16Array(10)), (error: unknown) => {
     assert.ok(error instanceof Error && error.name === 'RunError');
-    assert.match(error.message, /the disk is full while .*a\.bin was written: free some space .* are kept$/);
+    assert.match(
+      error.message,
+      /The disk is full while .*a\.bin was written: free some space .* are kept\.$/,
+    );
     return true;
   });
   await writer.abandon();

@@ -4,6 +4,7 @@ import { endianness } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../config/index.js';
 import { errorCode, readFailure, syncDirectory, writeFailure } from './files.js';
+import { remedy } from './manifest.js';
 
 /**
  * A token shard: a header of 128 bytes, then the tokens, little-endian.
@@ -54,20 +55,26 @@ export function encodeHeader(header: ShardHeader): Buffer {
   return bytes;
 }
 
+export function damagedShard(file: string, what: string): UserError {
+  return new UserError(`${file} is damaged: ${what}; ${remedy(file)}.`);
+}
+
 /** @throws UserError that names `file` where the bytes are no header of this version, or a damaged one */
 export function decodeHeader(bytes: Buffer, file: string): ShardHeader {
   if (bytes.length < headerBytes || bytes.toString('latin1', 0, 4) !== magic) {
-    throw new UserError(`${file} is not a token shard: it does not begin with ${magic} and a header`);
+    throw new UserError(
+      `${file} is not a token shard: it does not begin with ${magic} and a header; ${remedy(file)}.`,
+    );
   }
   if (bytes.readUInt32LE(4) !== version) {
     throw new UserError(
-      `${file} is a token shard of version ${bytes.readUInt32LE(4)}; this program reads ${version}`,
+      `${file} is a token shard of version ${bytes.readUInt32LE(4)}; this program reads ${version}.`,
     );
   }
   const stored = bytes.toString('hex', 96, headerBytes);
   const computed = createHash('sha256').update(bytes.subarray(0, 96)).digest('hex');
   if (stored !== computed) {
-    throw new UserError(`${file} is damaged: its header's sha256 should be ${stored} and is ${computed}`);
+    throw damagedShard(file, `its header's sha256 should be ${stored} and is ${computed}`);
   }
   const width = bytes.readUInt32LE(8);
   const tokens = Number(bytes.readBigUInt64LE(16));
@@ -77,7 +84,7 @@ export function decodeHeader(bytes: Buffer, file: string): ShardHeader {
     !Number.isSafeInteger(tokens * width) ||
     !Number.isSafeInteger(blocks)
   ) {
-    throw new UserError(`${file} is damaged: its header tells of ${tokens} tokens of ${width} bytes`);
+    throw damagedShard(file, `its header tells of ${tokens} tokens of ${width} bytes`);
   }
   return {
     width,
@@ -102,13 +109,13 @@ export async function readHeader(path: string): Promise<ShardHeader> {
       const wanted = headerBytes + header.tokens * header.width;
       const { size } = await handle.stat();
       if (size === wanted) return header;
-      throw new UserError(`${path} is damaged: ${header.tokens} tokens need ${wanted} bytes, it has ${size}`);
+      throw damagedShard(path, `${header.tokens} tokens need ${wanted} bytes, it has ${size}`);
     } finally {
       await handle.close();
     }
   } catch (error) {
     throw errorCode(error) === 'ENOENT'
-      ? new UserError(`${path} is missing: prepare the data again`)
+      ? new UserError(`${path} is missing: ${remedy(path)}.`)
       : readFailure(error, path);
   }
 }
@@ -136,7 +143,7 @@ export async function verifyShard(path: string): Promise<ShardHeader> {
   }
   const computed = hash.digest('hex');
   if (computed === header.sha256) return header;
-  throw new UserError(`${path} is damaged: its tokens' sha256 should be ${header.sha256} and is ${computed}`);
+  throw damagedShard(path, `its tokens' sha256 should be ${header.sha256} and is ${computed}`);
 }
 
 /** Whether a file is there and a whole shard; damage is an answer here, not an error. */
@@ -153,7 +160,7 @@ export async function wholeShard(path: string): Promise<ShardHeader | null> {
 /** Tokens as the bytes of a shard, without a copy. */
 export function littleEndian(tokens: Tokens): Buffer {
   if (endianness() === 'BE')
-    throw new UserError('token shards are little-endian; this processor is big-endian');
+    throw new UserError('token shards are little-endian; this processor is big-endian.');
   return Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength);
 }
 

@@ -57,16 +57,17 @@ const textExtensions = ['.txt', '.md', '.jsonl'];
  * Finds the files of each source, in an order that does not depend on the file system. A bundled name wins over a
  * file of the same name (write `./sotu` for the file). A folder is searched to any depth for .txt, .md and .jsonl;
  * a file that is named, or matched by a glob, may have any extension.
- * @throws UserError where a path is missing, unreadable or empty, or where a folder or glob holds no text
+ * @throws UserError where a path is given twice, missing, unreadable or empty, or where a folder or glob holds no text
  */
 export async function resolveSources(specs: readonly SourceSpec[]): Promise<(TextSource | PreparedSource)[]> {
   if (specs.length === 0)
-    throw new UserError('there is no data: give at least one file, folder, glob, sotu or moby-dick');
+    throw new UserError('There is no data: give at least one file, folder, glob, sotu or moby-dick.');
+  refuseTwice(specs);
   const names = new Set<string>();
   const sources: (TextSource | PreparedSource)[] = [];
   for (const { path, weight } of specs) {
     if (!Number.isFinite(weight) || weight <= 0) {
-      throw new UserError(`the weight of ${path} is ${weight}: it must be a number above 0`);
+      throw new UserError(`The weight of ${path} is ${weight}: it must be a number above 0.`);
     }
     const prepared = await preparedFolder(path);
     if (prepared) {
@@ -77,6 +78,16 @@ export async function resolveSources(specs: readonly SourceSpec[]): Promise<(Tex
     }
   }
   return sources;
+}
+
+/** The same text twice would be a weight of two in disguise. */
+function refuseTwice(specs: readonly SourceSpec[]): void {
+  const seen = new Set<string>();
+  for (const { path } of specs) {
+    const place = isCorpus(path) ? path : resolve(path);
+    if (seen.has(place)) throw new UserError(`${path} is named twice: name each source once.`);
+    seen.add(place);
+  }
 }
 
 /** A name that no other source has: `book`, `book-2`, … */
@@ -110,7 +121,7 @@ async function findFiles(path: string): Promise<InputFile[]> {
   const kind = await kindOf(path);
   if (kind === 'file') {
     const file = await inputFile(path);
-    if (file.size === 0) throw new UserError(`${path} is empty: there is no text to learn from`);
+    if (file.size === 0) throw new UserError(`${path} is empty: it holds no text.`);
     return [file];
   }
   if (kind === 'folder') {
@@ -129,17 +140,20 @@ async function findFiles(path: string): Promise<InputFile[]> {
   const near = corpusNames.find((name) => name.replace('-', '') === path.toLowerCase().replace(/[-_ ]/g, ''));
   const hint = near
     ? `did you mean ${near}?`
-    : `give a file, a folder, a glob, or one of ${corpusNames.join(', ')}`;
+    : `give a file, a folder, a glob, or one of ${corpusNames.join(', ')}.`;
   throw new UserError(`${path} does not exist: ${hint}`);
 }
 
 async function someText(path: string, none: string, found: string[], folder: string): Promise<InputFile[]> {
-  if (found.length === 0) throw new UserError(`${path} ${none}`);
+  if (found.length === 0) throw new UserError(`${path} ${none}.`);
   // Code units, not the locale: the same order on every machine.
   const sorted = found.map((file) => file.replaceAll('\\', '/')).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const files = await Promise.all(sorted.map((file) => inputFile(folder === '' ? file : join(folder, file))));
   const filled = files.filter((file) => file.size > 0);
-  if (filled.length === 0) throw new UserError(`${path} holds ${found.length} text files, all of them empty`);
+  if (filled.length === 0) {
+    const all = found.length === 1 ? 'its one file is' : `its ${found.length} files are`;
+    throw new UserError(`${path} holds no text: ${all} empty.`);
+  }
   return filled;
 }
 
@@ -160,7 +174,7 @@ async function kindOf(path: string): Promise<'file' | 'folder' | 'none'> {
     const entry = await stat(path);
     if (entry.isDirectory()) return 'folder';
     if (entry.isFile()) return 'file';
-    throw new UserError(`${path} is neither a file nor a folder`);
+    throw new UserError(`${path} is neither a file nor a folder.`);
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'EINVAL'].includes(errorCode(error))) return 'none';
     throw readFailure(error, path);

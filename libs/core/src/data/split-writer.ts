@@ -76,7 +76,7 @@ export class SplitWriter {
     await this.#close();
     if (this.#kept > 0) {
       throw new UserError(
-        `the text changed since ${this.#options.dir} was begun, though not its size or date: remove that folder`,
+        `The text changed since ${this.#options.dir} was begun, though not its size or date: remove that folder.`,
       );
     }
     return this.#shards;

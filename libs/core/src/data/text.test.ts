@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { documents } from './documents.js';
@@ -72,10 +72,17 @@ test('a path that leads to no text is refused, with what to do', async (t) => {
   await assert.rejects(read('mobydick'), refused(/did you mean moby-dick\?/));
   await assert.rejects(read('toString'), refused(/toString does not exist/));
   await assert.rejects(read(join(dir, 'bare')), refused(/bare holds no text: \.txt, \.md and \.jsonl/));
-  await assert.rejects(read(join(dir, 'full')), refused(/full holds 1 text files, all of them empty/));
+  await assert.rejects(read(join(dir, 'full')), refused(/full holds no text: its one file is empty\.$/));
   await assert.rejects(read(join(dir, '*.md')), refused(/\*\.md matches no file/));
-  await assert.rejects(read(), refused(/there is no data/));
-  await assert.rejects(resolveSources([{ path: 'sotu', weight: 0 }]), refused(/weight of sotu is 0/));
+  await assert.rejects(read(join(dir, 'empty.txt')), refused(/empty\.txt is empty: it holds no text\.$/));
+  await assert.rejects(read(), refused(/There is no data/));
+  for (const path of [join(dir, 'a.bin'), 'sotu', join(dir, 'bare')]) {
+    const again = path === 'sotu' ? path : `${path}/../${basename(path)}`;
+    const specs = [path, 'moby-dick', again].map((one) => ({ path: one, weight: 1 }));
+    const twice = `${again} is named twice: name each source once.`;
+    await assert.rejects(resolveSources(specs), { name: 'UserError', message: twice });
+  }
+  await assert.rejects(resolveSources([{ path: 'sotu', weight: 0 }]), refused(/The weight of sotu is 0/));
   if (process.platform === 'linux')
     await assert.rejects(read('/dev/null'), refused(/neither a file nor a folder/));
 });

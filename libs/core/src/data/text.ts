@@ -79,7 +79,7 @@ export async function* pieces(
     while (filled < buffer.length) {
       const read = await doc.read(buffer.subarray(filled), offset + filled);
       if (read === 0)
-        throw new UserError(`${doc.label} became shorter while it was read: prepare the data again`);
+        throw new UserError(`${doc.label} became shorter while it was read: prepare the data again.`);
       filled += read;
     }
     const last = offset + filled === end;
@@ -130,7 +130,7 @@ async function textDocument(file: InputFile, handle: FileHandle): Promise<Docume
   const head = Buffer.alloc(3);
   await read(head, 0);
   if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) {
-    throw new UserError(`${file.path} is UTF-16 text: convert it to UTF-8 first`);
+    throw new UserError(`${file.path} is UTF-16 text: convert it to UTF-8 first.`);
   }
   const mark = head.equals(Buffer.from([0xef, 0xbb, 0xbf])) ? 3 : 0;
   return {
@@ -154,7 +154,7 @@ async function* jsonDocuments(path: string, handle: FileHandle): AsyncGenerator<
 }
 
 function textOfLine(line: Buffer, path: string, number: number): string {
-  if (!isUtf8(line)) throw new UserError(`${path}:${number} is not UTF-8 text`);
+  if (!isUtf8(line)) throw new UserError(`${path}:${number} is not UTF-8 text.`);
   const json = line.toString('utf8').replace(number === 1 ? /^\ufeff/ : /^(?!)/, '');
   if (json.trim() === '') return '';
   let value: unknown;
@@ -163,14 +163,14 @@ function textOfLine(line: Buffer, path: string, number: number): string {
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/\s+/g, ' ') : 'unreadable';
     throw new UserError(
-      `${path}:${number} is not JSON (${reason.slice(0, 100)}): each line must be {"text": "…"}`,
+      `${path}:${number} is not JSON (${reason.slice(0, 100)}): each line must be {"text": "…"}.`,
     );
   }
   const text = typeof value === 'object' && value !== null && 'text' in value ? value.text : undefined;
   if (typeof text !== 'string')
-    throw new UserError(`${path}:${number} has no "text": each line must be {"text": "…"}`);
+    throw new UserError(`${path}:${number} has no "text": each line must be {"text": "…"}.`);
   if (/\p{Surrogate}/u.test(text)) {
-    throw new UserError(`${path}:${number} has half a surrogate pair in its "text", which is no character`);
+    throw new UserError(`${path}:${number} has half a surrogate pair in its "text", which is no character.`);
   }
   return text;
 }
@@ -201,7 +201,7 @@ async function* lines(path: string, handle: FileHandle): AsyncGenerator<Buffer> 
     length += bytesRead - start;
     if (length > longestLine) {
       throw new UserError(
-        `${path}:${number} is longer than ${longestLine >> 20} MiB: split it into more lines`,
+        `${path}:${number} is longer than ${longestLine >> 20} MiB: split it into more lines.`,
       );
     }
     if (bytesRead === 0) break;
@@ -214,7 +214,7 @@ function checkText(bytes: Buffer, label: string, offset: number): void {
   const zero = bytes.indexOf(0);
   if (zero !== -1) {
     throw new UserError(
-      `${label} is not text: it has a zero byte at offset ${offset + zero}; give UTF-8 text`,
+      `${label} is not text: it has a zero byte at offset ${offset + zero}; give UTF-8 text.`,
     );
   }
   if (isUtf8(bytes)) return;
@@ -224,7 +224,7 @@ function checkText(bytes: Buffer, label: string, offset: number): void {
     if (!isUtf8(bytes.subarray(wrong, wrong + length))) break;
   }
   throw new UserError(
-    `${label} is not UTF-8 text: byte ${hex(bytes[wrong])} at offset ${offset + wrong} is not valid`,
+    `${label} is not UTF-8 text: byte ${hex(bytes[wrong])} at offset ${offset + wrong} is not valid; give UTF-8 text.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { inspectData } from './inspect.js';
@@ -97,11 +97,17 @@ test('damage is told with the file and the hashes, by open and by inspect', asyn
     cpSync(dir, to, { recursive: true });
     return to;
   };
+  const todo = (where: string) =>
+    new RegExp(
+      `[;:] delete the folder \\S*${basename(where)} and prepare the data again \\(in a run, --resume does so\\)\\.$`,
+    );
   const both = async (where: string, message: RegExp) => {
     await assert.rejects(openTokenData(where), refused(message));
+    await assert.rejects(openTokenData(where), refused(todo(where)));
     const { damage } = await inspectData(where);
     assert.equal(damage.length, 1);
     assert.match(damage[0] ?? '', message);
+    assert.match(damage[0] ?? '', todo(where));
   };
   const turned = copy('turned');
   const shard = join(turned, '000.train.00003.bin');
@@ -138,6 +144,7 @@ test('a manifest from elsewhere is bounded: unfinished, damaged or pointing out 
     assert.notEqual(content, text);
     writeFileSync(file, content);
     await assert.rejects(openTokenData(dir), refused(message));
+    await assert.rejects(openTokenData(dir), refused(/[;:] delete the folder .* and prepare the data again/));
   }
   rmSync(file);
   await assert.rejects(

@@ -6,6 +6,7 @@ import {
   type ManifestShard,
   type ManifestSplit,
   readManifest,
+  remedy,
   type SplitName,
 } from './manifest.js';
 import {
@@ -120,12 +121,12 @@ export function checkShard(
 ): void {
   if (header.sha256 !== entry.sha256) {
     throw new UserError(
-      `${path} is not the shard of its manifest: sha256 should be ${entry.sha256}, is ${header.sha256}`,
+      `${path} is not the shard of its manifest: sha256 should be ${entry.sha256}, is ${header.sha256}; ${remedy(path)}.`,
     );
   }
   if (header.vocabulary !== vocabularyDigest(manifest.vocabHash) || header.tokens !== entry.tokens) {
     throw new UserError(
-      `${path} is not the shard of its manifest: it was made with another vocabulary or is of another length`,
+      `${path} is not the shard of its manifest: it was made with another vocabulary or is of another length; ${remedy(path)}.`,
     );
   }
 }
@@ -185,7 +186,7 @@ class Shard {
       const position = headerBytes + start * this.#width + done;
       const read = readSync(this.#file, bytes, done, bytes.length - done, position);
       if (read === 0)
-        throw new UserError(`${this.#path} became shorter while it was used: prepare the data again`);
+        throw new UserError(`${this.#path} became shorter while it was used: ${remedy(this.#path)}.`);
       done += read;
     }
     return tokens;

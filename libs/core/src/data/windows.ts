@@ -27,7 +27,7 @@ export function sampleWindows(
   );
   const last = usable.at(-1);
   if (!last)
-    throw new UserError('the training data has fewer than two tokens: there is nothing to learn from');
+    throw new UserError('The training data has fewer than two tokens: there is nothing to learn from.');
   const total = usable.reduce((sum, { weight }) => sum + weight, 0);
   const random = randomStream(seed, purpose, step);
   return Array.from({ length: sequences }, () => {

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { makeOutputFolder } from './index.js';
+
+function folder(context: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'manyhands-output-'));
+  context.after(() => rmSync(dir, { recursive: true }));
+  return dir;
+}
+
+function refusal(path: string): unknown {
+  try {
+    makeOutputFolder(path);
+    return null;
+  } catch (error) {
+    return error instanceof Error && error.name === 'UserError' ? error.message : error;
+  }
+}
+
+test('an output folder is made with those above it, and one that is there is fine', (t) => {
+  const path = join(folder(t), 'a', 'b');
+  assert.deepEqual([refusal(path), refusal(path)], [null, null]);
+  assert.ok(existsSync(path));
+});
+
+test('a file in its place or above it is told', (t) => {
+  const file = join(folder(t), 'file');
+  writeFileSync(file, '');
+  const sentence = (path: string, cause: string) =>
+    `The folder ${path} cannot be made, since ${cause}: choose another output folder.`;
+  assert.equal(refusal(file), sentence(file, 'there is a file of that name (EEXIST)'));
+  const below = join(file, 'below', 'deep');
+  assert.equal(refusal(below), sentence(below, 'a part of the path is not a folder (ENOTDIR)'));
+});
+
+test('a folder that takes no other is told with the system\u2019s reason', {
+  skip: process.platform === 'win32' && 'its rights are others',
+}, (t) => {
+  const closed = folder(t);
+  chmodSync(closed, 0o555);
+  const root = process.getuid?.() === 0; // whom no right keeps out
+  if (root) process.seteuid?.(65534);
+  try {
+    assert.match(
+      String(refusal(join(closed, 'deep', 'run'))),
+      /since permission is denied \(EACCES\): choose/,
+    );
+  } finally {
+    if (root) process.seteuid?.(0);
+  }
+});

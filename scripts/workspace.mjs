@@ -30,7 +30,7 @@ export async function install() {
   const [command, args] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
   const status = await call(
     command,
-    [...args, 'ci', '--no-audit', '--no-fund', '--loglevel=error'],
+    [...args, 'ci', '--no-audit', '--no-fund', '--no-progress', '--loglevel=error'],
     'npm ci',
   );
   if (status !== 0)
@@ -87,7 +87,7 @@ function modified(file) {
   return statSync(path.join(root, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-/** Runs a command in the root; `quiet` keeps its output unless it fails. Says every 20 s that it still runs. */
+/** Runs a command in the root; `quiet` keeps its output unless it fails. Says every 5 s that it still runs. */
 function call(command, args, name, { quiet = false } = {}) {
   const child = spawn(command, args, {
     cwd: root,
@@ -101,7 +101,7 @@ function call(command, args, name, { quiet = false } = {}) {
   const started = Date.now();
   const timer = setInterval(() => {
     say(`… still waiting for ${name} (${Math.round((Date.now() - started) / 1000)} s)`);
-  }, 20_000);
+  }, 5_000);
   return new Promise((resolve) => {
     child.on('error', (error) => resolve(say(`${command}: ${error.message}`) ?? 1));
     child.on('close', (status) => {

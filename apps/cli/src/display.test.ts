@@ -90,6 +90,33 @@ test('on a terminal one line is drawn over and over, and evaluations stay above 
   assert.equal(shown(text()).at(-1), '');
 });
 
+test('a narrow terminal keeps the loss and the time left', (context) => {
+  const { display, text } = onScreen(context, true, 70);
+  display.report(step(3));
+  assert.match(shown(text())[0], /loss 2\.500 {2}ETA 1:05 .*…$/);
+});
+
+test('in a pipe a step is told before the checkpoint that holds it', (context) => {
+  const { display, text } = onScreen(context, false);
+  for (let number = 97; number <= 100; number++) {
+    display.report(step(number));
+    if (number !== 99) display.report({ kind: 'checkpoint', step: number, path: 'x', weightsSha256: '' });
+  }
+  display.end();
+  const words = text()
+    .trim()
+    .split('\n')
+    .map((line) => line.split(/ +/).slice(1, 3).join(' '));
+  assert.deepEqual(words, [
+    '97/100 loss',
+    '97 saved',
+    '98/100 loss',
+    '98 saved',
+    '100/100 loss',
+    '100 saved',
+  ]);
+});
+
 test('the live line never reaches the terminal’s last column', (context) => {
   const { display, text } = onScreen(context, true, 40);
   display.report(step(3));

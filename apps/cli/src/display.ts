@@ -75,6 +75,7 @@ export class Display {
         this.line(evalLine(event));
         break;
       case 'checkpoint':
+        if (!this.#live && this.#step !== null) this.#printStep(this.#step);
         this.line(color.dim(`step ${count(event.step)}  saved ${event.path}`));
         break;
       default:
@@ -111,7 +112,8 @@ export class Display {
     this.#step = event;
     this.#restart(event.step < event.steps ? `step ${count(event.step + 1)}` : 'finishing the run');
     if (this.#live) this.#draw();
-    else if (first || this.#now() - this.#printedAt >= PACE_S) this.#printStep(event);
+    else if (first || event.step === event.steps || this.#now() - this.#printedAt >= PACE_S)
+      this.#printStep(event);
   }
 
   #printStep(event: StepEvent): void {
@@ -177,9 +179,9 @@ function liveLine(event: StepEvent, validationLoss: number | null, workers: stri
     `step ${count(event.step)}/${count(event.steps)}`,
     `loss ${event.loss.toFixed(3)}`,
     ...(validationLoss === null ? [] : [`val ${validationLoss.toFixed(3)}`]),
-    `lr ${event.learningRate.toPrecision(2)}`,
-    `${count(event.tokensPerSecond)} tok/s`,
     `ETA ${duration(event.secondsLeft)}`,
+    `${count(event.tokensPerSecond)} tok/s`,
+    `lr ${event.learningRate.toPrecision(2)}`,
     workers || plural(event.workers, 'worker'),
   ].join('  ');
 }

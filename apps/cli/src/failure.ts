@@ -17,7 +17,7 @@ export function reportFailure(error: unknown, verbose: boolean): number {
     return exitStatus.interrupted;
   }
   const { text, status } = sentence(error);
-  note(`${noteColors.red('manyhands:')} ${text}`);
+  note(`${noteColors.red('manyhands:')} ${/[.!?…)]$/.test(text) ? text : `${text}.`}`);
   if (verbose && error instanceof Error && error.stack) note(error.stack);
   return status;
 }
@@ -49,7 +49,7 @@ function systemSentence({ code, path, message }: NodeJS.ErrnoException): string 
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return `the disk is full: nothing more can be written to${where || ' it'}; make room and go on with --resume.`;
+      return `the disk is full: nothing more can be written to${where || ' it'}; make room and try again; a run goes on with --resume.`;
     case 'EACCES':
     case 'EPERM':
       return `no permission for${where || `: ${message}`}; choose another place or change its permissions.`;

@@ -45,3 +45,33 @@ export function shellWord(word: string): string {
 export function loss(value: number | null): string {
   return value === null ? '–' : value.toFixed(4);
 }
+
+/**
+ * Breaks lines that are longer than `width` between words; what follows is indented as the line itself. Escape
+ * sequences for colour take no room.
+ */
+export function wrap(text: string, width: number): string {
+  return text
+    .split('\n')
+    .map((line) => wrapLine(line, width))
+    .join('\n');
+}
+
+function wrapLine(line: string, width: number): string {
+  const indent = /^ */.exec(line)?.[0] ?? '';
+  const lines: string[] = [];
+  let current = indent;
+  for (const word of line.slice(indent.length).match(/[^ ]+ */g) ?? []) {
+    if (current !== indent && visibleLength(current + word.trimEnd()) > width) {
+      lines.push(current.trimEnd());
+      current = indent;
+    }
+    current += word;
+  }
+  return [...lines, current].join('\n');
+}
+
+function visibleLength(text: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal's own sequence
+  return text.replaceAll(/\x1b\[\d*m/g, '').length;
+}

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { createGpuKernels, createKernels, KernelError } from '@manyhands/core/kernels';
+import { createKernels, KernelError } from '@manyhands/core/kernels';
 import { version } from './version.js';
 
 /** The one thing that is asked of it here; TypeScript knows it only from the browser's types. */
@@ -49,7 +49,7 @@ export async function examineMachine(): Promise<MachineReport> {
 
 async function examineGpu(): Promise<MachineReport['gpu']> {
   try {
-    const kernels = await createGpuKernels();
+    const { kernels } = await createKernels('gpujs');
     const { mode, device } = kernels.info;
     await kernels.dispose();
     return { available: mode === 'webgpu', mode, detail: device };

@@ -35,7 +35,7 @@ export function createProgram(): Command {
   for (const command of commands) program.addCommand(command());
   for (const command of withDescendants(program)) {
     command
-      .helpOption('--help', 'what there is')
+      .helpOption('--help', 'this help')
       .helpCommand(false)
       .exitOverride()
       .configureOutput({ outputError: () => {} });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -51,6 +51,7 @@ for (const [what, prepare, sentence] of bad) {
 test('a folder that holds a run is refused without --resume, and stays as it is', async (context) => {
   const folder = temporaryFolder(context);
   const config = write(folder, 'run/config.yaml', 'run: {steps: 5}\n');
+  write(folder, 'run/data/manifest.json', '{}');
   const data = write(folder, 'text.txt', 'to be or not to be, that is the question\n'.repeat(50));
   const args = ['train', '--data', data, '--out', 'run', '--steps', '1', ...tiny];
   const { status, stderr } = await manyhands(args, { cwd: folder });
@@ -79,7 +80,7 @@ test('a port that is taken is named, with what to do', async (context) => {
   const args = ['coordinator', '--config', config, '--listen', listen, '--out', 'run'];
   const { status, stderr } = await manyhands(args, { cwd: folder });
   assert.equal(status, 2, stderr);
-  assert.match(stderr, new RegExp(`--listen ${listen} cannot be used.*choose another port`));
+  assert.match(stderr, new RegExp(`--listen ${listen} cannot be used: the port is in use; choose another`));
 });
 
 test('an address that other machines reach is refused as long as the connection is plain text', async (context) => {
@@ -177,6 +178,52 @@ for (const [flag, content, sentence] of explained) {
     assert.match(stderr, sentence);
   });
 }
+
+test('an output file that cannot be written is found out before the work', async (context) => {
+  const cwd = temporaryFolder(context);
+  const batch = path.join(gpt2, 'batch.json');
+  for (const [out, sentence] of [
+    ['nowhere/x', /nowhere\/x cannot be written: make the folder nowhere first\.$/m],
+    ['.', / \. is a folder: give the name of a file\.$/m],
+  ] as const) {
+    for (const args of [
+      ['explain', '--model', gpt2, '--batch', batch, '--dump', out],
+      ['tokenizer', 'train', '--data', 'moby-dick', '--vocab', '300', '--out', out],
+    ]) {
+      const { status, stdout, stderr } = await manyhands(args, { cwd });
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, sentence);
+      assert.equal(stdout, '');
+    }
+  }
+});
+
+test('a vocabulary that the text cannot fill says how far it got', async (context) => {
+  const folder = temporaryFolder(context);
+  const data = write(folder, 'text.txt', 'to be or not to be, that is the question\n'.repeat(50));
+  const args = ['tokenizer', 'train', '--data', data, '--vocab', '99999', '--out', 't.json'];
+  const { status, stderr } = await manyhands(args, { cwd: folder });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /the text gave only \d{3} of 99,999 tokens/);
+});
+
+test('damaged shards are refused with status 2', async (context) => {
+  const folder = temporaryFolder(context);
+  write(folder, 'text.txt', 'to be or not to be, that is the question\n'.repeat(50));
+  const args = ['data', 'prepare', '--data', 'text.txt', '--tokenizer', 'r50k_base', '--out', 'data'];
+  const made = await manyhands(args, { cwd: folder });
+  assert.equal(made.status, 0, made.stderr);
+  assert.match(made.stderr, /1 shard\)/);
+  const [shard] = readdirSync(path.join(folder, 'data'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/\.json$/.test(entry.name))
+    .map((entry) => path.join(entry.parentPath, entry.name));
+  const content = readFileSync(shard);
+  content[content.length - 1] ^= 1;
+  writeFileSync(shard, content);
+  const { status, stderr } = await manyhands(['data', 'inspect', 'data'], { cwd: folder });
+  assert.equal(status, 2, stderr);
+  assert.ok(stderr.includes(path.basename(shard)), stderr);
+});
 
 test('a full disk is one sentence and status 1', {
   skip: existsSync('/dev/full') ? false : 'there is no /dev/full',

@@ -45,6 +45,7 @@ for (const args of [
   test(`\`${args[0]} --json\` prints one JSON object and nothing else on standard output`, async () => {
     const { status, stdout, stderr } = await manyhands(args);
     assert.equal(status, 0, stderr);
+    assert.equal(stderr, '', 'no native library complains');
     const lines = stdout.split('\n');
     assert.deepEqual(lines.slice(1), ['']);
     const value: unknown = JSON.parse(lines[0]);

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { generate } from '@manyhands/core/inference';
-import { createCpuKernels, createGpuKernels, type Kernels } from '@manyhands/core/kernels';
+import { createKernels, type Kernels } from '@manyhands/core/kernels';
 import { createModel, initialWeights } from '@manyhands/core/model';
 import { Learner, type MicroBatch } from '@manyhands/core/train';
 import type { BenchMessage, BenchSetup, BenchTask } from './tasks.js';
@@ -8,15 +8,19 @@ import type { BenchMessage, BenchSetup, BenchTask } from './tasks.js';
 /** Side of the square matrices whose product is the peak: large enough that nothing but the product counts. */
 const SIDE = 512;
 /** Seconds of a measurement, after one run to warm up, and runs at least. */
-const SECONDS = 2;
+const SECONDS = 1.5;
 const RUNS = 3;
 
 const setup: BenchSetup = workerData;
 const model = createModel(setup.model);
 const weights = initialWeights(model, 1);
 
-/** The median over runs of `amount` of work each, per second. */
-async function rate(amount: number, work: () => Promise<unknown>): Promise<number> {
+/** `amount` of work by the time of its runs, per second: the median run, or the best of them. */
+async function rate(
+  amount: number,
+  work: () => Promise<unknown>,
+  pick: 'median' | 'best' = 'median',
+): Promise<number> {
   await work();
   const times: number[] = [];
   const started = performance.now();
@@ -26,18 +30,12 @@ async function rate(amount: number, work: () => Promise<unknown>): Promise<numbe
     times.push(performance.now() - before);
   }
   times.sort((a, b) => a - b);
-  return amount / (times[Math.floor(times.length / 2)] / 1000);
+  const time = pick === 'best' ? times[0] : times[Math.floor(times.length / 2)];
+  return amount / (time / 1000);
 }
 
 const tasks: Record<BenchTask, (kernels: Kernels) => Promise<number>> = {
-  peak: (kernels) =>
-    rate(2 * SIDE ** 3, async () => {
-      const mark = kernels.mark();
-      const square = kernels.tensor(new Float32Array(SIDE * SIDE).fill(0.5), [SIDE, SIDE]);
-      const product = kernels.linear(square, square, null, 'inOut');
-      await kernels.read(kernels.rows(product, 0, 1));
-      kernels.release(mark);
-    }),
+  peak: (kernels) => rate(2 * SIDE ** 3, () => product(kernels), 'best'),
   train: async (kernels) => {
     const learner = Learner.create(kernels, model);
     learner.setWeights(weights);
@@ -54,6 +52,14 @@ const tasks: Record<BenchTask, (kernels: Kernels) => Promise<number>> = {
   },
 };
 
+/** One product of square matrices; a row of it suffices to wait for the whole. */
+async function product(kernels: Kernels): Promise<void> {
+  const mark = kernels.mark();
+  const square = kernels.tensor(new Float32Array(SIDE * SIDE).fill(0.5), [SIDE, SIDE]);
+  await kernels.read(kernels.rows(kernels.linear(square, square, null, 'inOut'), 0, 1));
+  kernels.release(mark);
+}
+
 /** Any tokens do: the work does not depend on them. */
 function someTokens(): MicroBatch {
   const { context: time, vocab } = model.config;
@@ -67,7 +73,7 @@ function answer(message: BenchMessage): void {
 }
 
 try {
-  const kernels = setup.backend === 'cpu' ? await createCpuKernels() : await createGpuKernels();
+  const { kernels } = await createKernels(setup.backend);
   parentPort?.on('message', async (task: BenchTask) => {
     try {
       answer({ kind: 'rate', rate: await tasks[task](kernels) });

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { type PresetName, presets, RunError } from '@manyhands/core/config';
 import type { Command } from 'commander';
 import { type BenchResult, bench as measure } from '../bench/bench.js';
-import { count, percent } from '../format.js';
+import { count, percent, plural } from '../format.js';
 import { choices, subcommand, whole } from '../options.js';
 import { note, print, printJson } from '../output.js';
 import { Waiting } from '../waiting.js';
@@ -47,7 +47,7 @@ export function bench(): Command {
 function line(result: BenchResult): string {
   const { preset, backend, mode, threads, tokensPerSecond, gflops, peakGflops, mfu } = result;
   return [
-    `${preset} on ${backend} (${mode}), ${threads} threads:`,
+    `${preset} on ${backend} (${mode}), ${plural(threads, 'thread')}:`,
     `${count(tokensPerSecond)} tokens/s,`,
     `${gflops.toFixed(1)} of ${peakGflops.toFixed(1)} GFLOP/s (MFU ${percent(mfu)}),`,
     `generates ${count(result.generateTokensPerSecond)} tokens/s`,

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { encoderSpec } from '@manyhands/coordinator';
-import { RunError } from '@manyhands/core/config';
+import { UserError } from '@manyhands/core/config';
 import { inspectData, type ManifestSource, prepare } from '@manyhands/core/data';
 import { loadTokenizer } from '@manyhands/tokenizer';
 import type { Command } from 'commander';
-import { bytes, count, duration } from '../format.js';
+import { bytes, count, duration, plural } from '../format.js';
 import { subcommand } from '../options.js';
 import { note, print, printJson } from '../output.js';
 import { Waiting } from '../waiting.js';
@@ -65,12 +65,12 @@ function inspectFolder(): Command {
         print(`data hash   ${manifest.dataHash}`);
         for (const source of manifest.sources) print(sourceLine(source));
       }
-      if (damage.length > 0) throw new RunError(damage.join(' '));
+      if (damage.length > 0) throw new UserError(damage.join(' '));
     });
 }
 
 function sourceLine({ name, weight, train, validation }: ManifestSource): string {
   const split = (part: typeof train) =>
-    `${count(part.tokens)} tokens (${bytes(part.bytes)}, ${part.shards.length} shards)`;
+    `${count(part.tokens)} tokens (${bytes(part.bytes)}, ${plural(part.shards.length, 'shard')})`;
   return `${name}, weight ${weight}: train ${split(train)}, validation ${split(validation)}`;
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { bytes } from '../format.js';
+import { bytes, plural } from '../format.js';
 import { examineMachine, type MachineReport } from '../machine.js';
 import { subcommand } from '../options.js';
 import { colors, print, printJson } from '../output.js';
@@ -25,7 +25,7 @@ function rows(report: MachineReport): string[] {
   };
   return [
     row(true, 'versions', `manyhands ${report.manyhands}, Node ${report.node}, ${report.platform}`),
-    row(true, 'processor', `${report.cores} cores, ${report.processor}`),
+    row(true, 'processor', `${plural(report.cores, 'core')}, ${report.processor}`),
     row(true, 'memory', bytes(report.memoryBytes)),
     row(
       report.simd,
@@ -46,7 +46,7 @@ function rows(report: MachineReport): string[] {
     ),
     row(gpu.available ? true : null, 'GPU', gpuText(gpu)),
     row(ports.loopback, 'ports', ports.detail),
-    row(true, 'auto', `${auto.reason} (${auto.mode})`),
+    row(true, 'auto', `${auto.backend} (${auto.mode}): ${auto.reason}`),
   ];
 }
 

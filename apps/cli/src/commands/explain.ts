@@ -15,9 +15,11 @@ import {
   tensorReports,
   walk,
 } from '../explain/index.js';
+import { wrap } from '../format.js';
 import { type OpenModel, openModel, tokenizerOf } from '../model.js';
 import { subcommand, whole } from '../options.js';
 import { print, printJson } from '../output.js';
+import { checkOutputFile } from '../output-file.js';
 import { Waiting } from '../waiting.js';
 import { required, wording } from './shared.js';
 
@@ -48,6 +50,7 @@ export function explain(): Command {
 }
 
 async function tell(options: ExplainOptions): Promise<void> {
+  if (options.dump !== undefined) checkOutputFile('--dump', options.dump);
   const opened = openModel(required(options.model, '--model', wording.model), options);
   const tokenizer = options.batch === undefined || opened.tokenizerJson !== null ? tokenizerOf(opened) : null;
   const example = exampleOf(options, opened, tokenizer);
@@ -69,7 +72,7 @@ async function tell(options: ExplainOptions): Promise<void> {
   };
   if (options.dump !== undefined) writeSafetensors(options.dump, dump(subject));
   if (options.json) printJson(report(subject));
-  else print(tellStory(subject));
+  else print(wrap(tellStory(subject), process.stdout.columns ?? Infinity));
 }
 
 function exampleOf(options: ExplainOptions, { model }: OpenModel, tokenizer: Tokenizer | null): Example {

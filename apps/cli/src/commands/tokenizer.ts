@@ -7,6 +7,7 @@ import { bytes, count, duration } from '../format.js';
 import { readStandardInput } from '../input.js';
 import { subcommand, whole } from '../options.js';
 import { note, print, printJson } from '../output.js';
+import { checkOutputFile } from '../output-file.js';
 import { Waiting } from '../waiting.js';
 import { required, wording } from './shared.js';
 
@@ -28,6 +29,7 @@ function trainTokenizer(): Command {
       const data = required(options.data, '--data', wording.data);
       const vocabSize = required(options.vocab, '--vocab', 'the number of tokens');
       const out = required(options.out, '--out', 'the tokenizer.json to write');
+      checkOutputFile('--out', out);
       const waiting = new Waiting('reading text');
       const read = { bytes: 0 };
       const started = performance.now();
@@ -37,6 +39,11 @@ function trainTokenizer(): Command {
       writeFileSync(out, trained.toJson());
       const seconds = (performance.now() - started) / 1000;
       note(`${count(trained.vocabSize)} tokens from ${bytes(read.bytes)} of text in ${duration(seconds)}`);
+      if (trained.vocabSize < vocabSize) {
+        note(
+          `the text gave only ${count(trained.vocabSize)} of ${count(vocabSize)} tokens: more text gives more`,
+        );
+      }
       print(out);
     });
 }

@@ -13,6 +13,8 @@ export interface Example {
   readonly targets: Int32Array;
   /** Positions with a target. */
   readonly asked: number;
+  /** Tokens at the prompt's beginning that did not fit. */
+  readonly dropped?: number;
 }
 
 /** No target at this position. */
@@ -46,7 +48,16 @@ export function promptExample(
     i + 1 < promptIds.length ? nothing : ids[i + 1],
   );
   const inputs = Int32Array.from(ids.slice(0, -1));
-  return { batch: 1, time, inputs, targets, asked: answerIds.length, promptIds, answerIds };
+  return {
+    batch: 1,
+    time,
+    inputs,
+    targets,
+    asked: answerIds.length,
+    dropped: all.length - promptIds.length,
+    promptIds,
+    answerIds,
+  };
 }
 
 /**

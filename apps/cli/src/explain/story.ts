@@ -43,7 +43,7 @@ export function tellStory(subject: Subject): string {
 }
 
 function tokens({ example, model, text }: Subject): string[] {
-  const { batch, time, asked } = example;
+  const { batch, time, asked, dropped = 0 } = example;
   const row = Array.from(example.inputs.subarray(0, time));
   const first = askedPositions(example)[0];
   const last = example.targets[time - 1];
@@ -55,8 +55,11 @@ function tokens({ example, model, text }: Subject): string[] {
     `  ${row.length > 24 ? '… ' : ''}${shown.join('  ')}${last < 0 ? '' : `  →  ${colors.green(numbered(last))}`}`,
     '',
     batch === 1
-      ? `The first ${first + 1} are given. What should follow is ${plural(asked, 'token')} long, and the model is asked for each.`
+      ? `The first ${first + 1} are given. ${asked === 1 ? 'One token should follow.' : `What should follow are ${count(asked)} tokens, and the model is asked for each in turn.`}`
       : `That is the first of ${batch} sequences of ${time} tokens; ${count(asked)} positions are asked for what follows.`,
+    ...(dropped > 0
+      ? [`The prompt is too long: its first ${plural(dropped, 'token')} did not fit and are left out.`]
+      : []),
     `This model knows ${count(model.config.vocab)} different tokens and sees at most ${count(model.config.context)} at once.`,
   ];
 }

@@ -5,16 +5,16 @@ import { createKernels } from './choose.js';
 test('a backend that is asked for by name is the one that comes', async () => {
   const { kernels, reason } = await createKernels('cpu', { maximumBytes: 2 ** 24 });
   assert.equal(kernels.info.backend, 'cpu');
-  assert.match(reason, /^cpu: asked for/);
+  assert.match(reason, /^asked for$/);
   assert.throws(() => kernels.zeros([2 ** 23]), /may use 17 MB/, 'with its options');
 });
 
-test('auto takes a backend that computes, and says which and why', async () => {
+test('auto takes a backend that computes, and says why', async () => {
   const { kernels, reason } = await createKernels('auto');
   const x = kernels.tensor(Float32Array.of(1, 2), [1, 2]);
   const out = kernels.linear(x, kernels.tensor(Float32Array.of(3, 4), [2, 1]), null, 'inOut');
   assert.deepEqual([...(await kernels.read(out))], [11]);
-  assert.ok(reason.startsWith(`${kernels.info.backend}: `), reason);
+  assert.match(reason, /no GPU answers|a linear layer takes|the GPU failed/);
   await kernels.dispose();
 });
 

@@ -7,7 +7,7 @@ export type BackendChoice = 'auto' | 'cpu' | 'gpujs';
 
 export interface ChosenBackend {
   readonly kernels: Kernels;
-  /** For people: what was chosen and why, one line. */
+  /** For people: why it was chosen, one line. */
   readonly reason: string;
 }
 
@@ -26,10 +26,10 @@ export async function createKernels(
     case 'auto':
       return chooseBackend(options);
     case 'cpu':
-      return { kernels: await createCpuKernels(options), reason: 'cpu: asked for' };
+      return { kernels: await createCpuKernels(options), reason: 'asked for' };
     case 'gpujs': {
-      const kernels = await createGpuKernels();
-      return { kernels, reason: `gpujs on ${kernels.info.mode} (${kernels.info.device}): asked for` };
+      const kernels = await createGpuKernels(mayHaveGpu() ? {} : { mode: 'webasm' });
+      return { kernels, reason: 'asked for' };
     }
   }
 }
@@ -38,23 +38,23 @@ export async function createKernels(
 export async function chooseBackend(options: CpuOptions = {}): Promise<ChosenBackend> {
   const cpu = await createCpuKernels(options);
   if (options.reproducible) {
-    return { kernels: cpu, reason: 'cpu: a reproducible run has to give the same bits on every processor' };
+    return { kernels: cpu, reason: 'a reproducible run has to give the same bits on every processor' };
   }
   const gpu = mayHaveGpu() ? await gpuIfAny() : null;
-  if (gpu === null) return { kernels: cpu, reason: 'cpu: no GPU answers' };
+  if (gpu === null) return { kernels: cpu, reason: 'no GPU answers' };
   try {
     const [cpuTime, gpuTime] = [await trial(cpu), await trial(gpu)];
     const times = `a linear layer takes ${ms(gpuTime)} on ${gpu.info.device} and ${ms(cpuTime)} on the processor`;
     if (gpuTime < cpuTime) {
       await cpu.dispose();
-      return { kernels: gpu, reason: `gpujs: ${times}` };
+      return { kernels: gpu, reason: times };
     }
     await gpu.dispose();
-    return { kernels: cpu, reason: `cpu: ${times}` };
+    return { kernels: cpu, reason: times };
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     await gpu.dispose();
-    return { kernels: cpu, reason: `cpu: the GPU failed in a trial (${error.message})` };
+    return { kernels: cpu, reason: `the GPU failed in a trial (${error.message})` };
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,4 +52,23 @@ test('a folder that takes no other is told with the system\u2019s reason', {
   } finally {
     if (root) process.seteuid?.(0);
   }
+});
+
+test('a read-only file system is told as such, though mkdir only says that the folder is missing', (t) => {
+  const place = folder(t);
+  const code = `
+    import { makeOutputFolder } from ${JSON.stringify(import.meta.resolve('./index.js'))};
+    try { makeOutputFolder(${JSON.stringify(join(place, 'deep', 'run'))}); }
+    catch (error) { process.stdout.write(error.name + ': ' + error.message); }`;
+  // In namespaces of its own, where an ordinary user may mount.
+  const mount = `mount -t tmpfs -o ro none '${place}' || exit 9; exec "$@"`;
+  const node = [process.execPath, '--input-type=module', '-e', code];
+  const { status, stdout } = spawnSync('unshare', ['-rm', 'sh', '-c', mount, 'sh', ...node], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) return t.skip('this system lets nobody mount here');
+  assert.match(
+    stdout,
+    /^UserError: .* since the file system is read-only \(EROFS\): choose another output folder\.$/,
+  );
 });

@@ -74,7 +74,7 @@ export async function openRun(options: {
       ? readFileSync(tokenizerFile, 'utf8')
       : await chooseTokenizer(config, say, signal);
     if (!known) await directory.writeTokenizer(tokenizerJson);
-    const tokenizer = fromJson(tokenizerJson);
+    const tokenizer = fromJson(tokenizerJson, tokenizerFile);
     const vocab = config.model.vocab ?? tokenizer.vocabSize;
     if (vocab < tokenizer.vocabSize) {
       throw new UserError(

@@ -142,7 +142,8 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
 
     work.on('data', (message: CoordinatorMessage__Output) => {
       const { assignment } = message;
-      if (!assignment || over) return;
+      // One that leaves begins nothing new: what it does not answer goes to others with its goodbye.
+      if (!assignment || over || leaving) return;
       busy += 1;
       compute(assignment)
         .catch((error) => {

@@ -75,17 +75,20 @@ test('a worker that has the token shards is sent positions instead of tokens', a
 
 test('a worker joins half-way and another leaves', async () => {
   let first: { leave(): void } | null = null;
-  assertSame(
-    await run(config, join(folder, 'elastic'), {
-      threads: [],
-      during(event, stage) {
-        if (event.kind === 'status' && first === null) first = stage.join(1);
-        if (event.kind !== 'step') return;
-        if (event.step === 3) stage.join(2);
-        if (event.step === 5) first?.leave();
-      },
-    }),
+  const outcome = await run(config, join(folder, 'elastic'), {
+    threads: [],
+    during(event, stage) {
+      if (event.kind === 'status' && first === null) first = stage.join(1);
+      if (event.kind !== 'step') return;
+      if (event.step === 3) stage.join(2);
+      if (event.step === 5) first?.leave();
+    },
+  });
+  assert.ok(
+    outcome.events.some((event) => event.kind === 'worker' && /left: leaving as asked/.test(event.text)),
+    'a farewell is heard as one',
   );
+  assertSame(outcome);
 });
 
 test('a worker is killed in the middle of a step', async () => {

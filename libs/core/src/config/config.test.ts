@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { distance } from 'fastest-levenshtein';
 import {
   applySet,
   configToYaml,
@@ -197,19 +198,19 @@ test('an unknown key is refused with the one that was meant', () => {
     assert.deepEqual(nearest(input)?.slice(1), [unknown, meant]);
 });
 
-test('every known key, with one letter dropped, is taken for itself', () => {
-  fc.assert(
-    fc.property(fc.constantFrom(...knownKeys), fc.nat(), (key, position) => {
-      const [section, leaf] = key.split('.');
-      fc.pre(leaf.length > 4);
-      const at = position % leaf.length;
+test('every known key, with any letter dropped, is taken for itself, or for another that is as near', () => {
+  for (const key of knownKeys) {
+    const [section, leaf] = key.split('.');
+    if (leaf.length <= 4) continue;
+    for (let at = 0; at < leaf.length; at++) {
       const mistyped = leaf.slice(0, at) + leaf.slice(at + 1);
-      assert.match(
-        refusal(() => parseConfig({ [section]: { [mistyped]: 1 } })),
-        new RegExp(`is ${section}\\.${leaf}\\.$`),
-      );
-    }),
-  );
+      const sentence = refusal(() => parseConfig({ [section]: { [mistyped]: 1 } }));
+      const suggested = /is ([\w.]+)\.$/.exec(sentence)?.[1] ?? '';
+      const asNear =
+        suggested.startsWith(`${section}.`) && distance(suggested, `${section}.${mistyped}`) <= 1;
+      assert.ok(suggested === key || asNear, `${section}.${mistyped}: ${sentence}`);
+    }
+  }
 });
 
 test('--set reads its value as YAML and refuses what is no key', () => {

@@ -72,3 +72,9 @@ test('a read-only file system is told as such, though mkdir only says that the f
     /^UserError: .* since the file system is read-only \(EROFS\): choose another output folder\.$/,
   );
 });
+
+test('a place that takes no folders at all is refused at once', {
+  skip: !existsSync('/proc/self') && 'there is no /proc here',
+}, () => {
+  assert.match(String(refusal('/proc/manyhands/run')), /cannot be made, since the folder above it/);
+});

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from './errors.js';
 
@@ -29,22 +29,17 @@ export function systemCause(error: unknown): string | null {
  * @throws UserError where the system refuses
  */
 export function makeOutputFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    const cause = refusalAbove(path) ?? systemCause(error) ?? String(error);
-    throw new UserError(`The folder ${path} cannot be made, since ${cause}: choose another output folder.`);
-  }
-}
-
-/** Of a read-only place, too, mkdir only says that the folder is missing (ENOENT): the folder above it knows why. */
-function refusalAbove(path: string): string | null {
+  const missing: string[] = [];
   let above = resolve(path);
-  while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
+  for (; !existsSync(above) && dirname(above) !== above; above = dirname(above)) missing.unshift(above);
   try {
+    // A read-only place tells mkdir only that the folder is missing (ENOENT); the folder above it knows why.
     accessSync(above, constants.W_OK);
-    return null;
+    // One by one: where a place takes no folder at all (/proc), Node's recursive mkdir tries for ever.
+    for (const folder of missing) mkdirSync(folder);
+    if (!statSync(path).isDirectory()) throw Object.assign(new Error('a file'), { code: 'EEXIST' });
   } catch (error) {
-    return systemCause(error);
+    const cause = systemCause(error) ?? String(error);
+    throw new UserError(`The folder ${path} cannot be made, since ${cause}: choose another output folder.`);
   }
 }

@@ -207,7 +207,8 @@ test('every known key, with any letter dropped, is taken for itself, or for anot
       const sentence = refusal(() => parseConfig({ [section]: { [mistyped]: 1 } }));
       const suggested = /is ([\w.]+)\.$/.exec(sentence)?.[1] ?? '';
       const asNear =
-        suggested.startsWith(`${section}.`) && distance(suggested, `${section}.${mistyped}`) <= 1;
+        suggested.startsWith(`${section}.`) &&
+        distance(suggested.toLowerCase(), `${section}.${mistyped}`.toLowerCase()) <= 1;
       assert.ok(suggested === key || asNear, `${section}.${mistyped}: ${sentence}`);
     }
   }

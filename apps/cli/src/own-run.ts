@@ -35,6 +35,8 @@ export async function ownRun(
     display.status('interrupted: finishing this step and saving (Ctrl-C again leaves at once)');
     running.stop();
   }, atOnce);
+  // Only now: whoever reads this may press Ctrl-C.
+  display.line(`run directory ${options.out}`);
   try {
     running = await startCoordinator({ ...options, signal: opening.signal });
   } catch (error) {

@@ -37,7 +37,6 @@ async function own(options: CoordinatorOptions): Promise<number> {
   const config = runConfigFrom(options);
   const out = options.out ?? defaultRunDirectory('cluster');
   const display = new Display();
-  display.line(`run directory ${out}`);
   const { minWorkers } = options;
   const running = await ownRun(
     'coordinator',

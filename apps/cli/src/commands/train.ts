@@ -60,7 +60,6 @@ async function runTrain(options: TrainOptions): Promise<number> {
 
   const out = options.out ?? defaultRunDirectory(options.preset ?? 'nano');
   const display = new Display();
-  display.line(`run directory ${out}`);
   const resume = options.resume ?? false;
   const summary = await runLocally({ config, out, resume, machine, display }).finally(() => display.end());
   printSummary(summary, 'train');

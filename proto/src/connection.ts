@@ -10,7 +10,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import type { TrainingClient } from './generated/manyhands/v1/Training.js';
-import type { JoinUrl } from './join-url.js';
+import { authority, type JoinUrl } from './join-url.js';
 import { MAXIMUM_MESSAGE_BYTES, Training } from './wire.js';
 
 /** HTTP/2's default window of 64 KiB holds a stream to a fifth of what a socket can carry. */
@@ -32,7 +32,7 @@ export function connect({ host, port, token }: JoinUrl): {
 } {
   const metadata = new MetadataClass();
   metadata.set('authorization', `Bearer ${token}`);
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const address = authority(host, port);
   return { client: new Training(address, credentials.createInsecure(), options), metadata };
 }
 
@@ -52,7 +52,7 @@ export function createServer(): Server {
  * @throws Error with the system's reason where the address cannot be bound
  */
 export async function listen(server: Server, host: string, port: number): Promise<number> {
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const address = authority(host, port);
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, value) =>
       error ? reject(error) : resolve(value),

@@ -6,9 +6,14 @@ export interface JoinUrl {
   readonly token: string;
 }
 
+/** HOST:PORT, with the brackets that an IPv6 address needs. */
+export function authority(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** `manyhands://HOST:PORT?token=…` */
 export function formatJoinUrl({ host, port, token }: JoinUrl): string {
-  return `manyhands://${host.includes(':') ? `[${host}]` : host}:${port}?token=${encodeURIComponent(token)}`;
+  return `manyhands://${authority(host, port)}?token=${encodeURIComponent(token)}`;
 }
 
 /** @throws Error with one sentence that never repeats the token */

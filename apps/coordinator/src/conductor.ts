@@ -1,4 +1,4 @@
-import { RunError } from '@manyhands/core/config';
+import { microBatchCount, RunError } from '@manyhands/core/config';
 import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
@@ -70,7 +70,7 @@ export class Conductor implements ServiceListener {
     this.state = initialState(
       {
         steps: config.run.steps,
-        microBatches: Math.ceil(config.batch.sequences / run.microBatch),
+        microBatches: microBatchCount(config),
         evaluationBatches: this.evaluation.length,
         evalEvery: config.run.evalEvery,
         checkpointEvery: config.run.checkpointEvery,
@@ -277,7 +277,6 @@ export class Conductor implements ServiceListener {
     const result = concludeEvaluation(this.evaluation, this.losses, this.targets, run.data);
     this.endJob();
     run.directory.metrics.append({ kind: 'eval', step: state.step, ...result });
-    run.evaluatedAt = state.step;
     run.lastEvaluation = result;
     const { validationLoss } = result;
     const improved =

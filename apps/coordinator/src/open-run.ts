@@ -33,8 +33,9 @@ export interface OpenRun {
   /** Sequences in a micro-batch. */
   readonly microBatch: number;
   best: { readonly step: number; readonly validationLoss: number } | null;
-  /** Step of the last evaluation, −1 for none, and what it found. */
-  evaluatedAt: number;
+  /** Step of the last evaluation when the run was opened, −1 for none. */
+  readonly evaluatedAt: number;
+  /** What the last one found, up to now. */
   lastEvaluation: Pick<Evaluation, 'validationLoss'> | null;
   /** Writes a checkpoint of the trainer's step and points `best` at it where it is the best. */
   save(): Promise<{ path: string; weightsSha256: string }>;

@@ -29,7 +29,6 @@ export interface SessionOptions {
   readonly version: string;
   readonly shards: LocalShards;
   status(text: string): void;
-  warn(text: string): void;
 }
 
 /** How one connection to a coordinator ended. */

@@ -40,7 +40,7 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
 
   const session = async (): Promise<SessionEnd> => {
     const { threads, backend, name, version = 'unknown' } = options;
-    const opened = openSession({ join, threads, backend, name, version, shards, status, warn });
+    const opened = openSession({ join, threads, backend, name, version, shards, status });
     leave = opened.leave;
     return opened.done;
   };

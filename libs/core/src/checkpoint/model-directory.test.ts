@@ -8,26 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { createModel, initialWeights, type ModelConfig } from '../model/index.js';
 import { loadModel, type NamedTensor, readSafetensors, writeSafetensors } from './index.js';
 import { modelFiles } from './model-directory.js';
+import { model } from './test-content.js';
 
 const fixtures = fileURLToPath(new URL('../../../../test/fixtures/parity', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'model-directory-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const tiny: ModelConfig = {
-  arch: 'gpt2',
-  layers: 1,
-  heads: 2,
-  kvHeads: 2,
-  channels: 4,
-  hidden: 16,
-  context: 4,
-  vocab: 5,
-  dropout: 0,
-  tieEmbeddings: true,
-  activation: 'gelu_new',
-  epsilon: 1e-5,
-  ropeTheta: 10000,
-};
+const tiny = model.config;
 const tinyLlama: ModelConfig = { ...tiny, arch: 'llama', kvHeads: 1, activation: 'silu' };
 
 let made = 0;

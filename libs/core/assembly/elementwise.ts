@@ -1,4 +1,4 @@
-import { VECTOR, v4 } from './vector';
+import { FLOAT, VECTOR, v4 } from './vector';
 
 // One value in, one out. Tensors are padded to whole vectors, so `bytes` is a multiple of 16.
 
@@ -98,6 +98,15 @@ export function add(a: usize, b: usize, out: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += VECTOR) {
     v128.store(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)));
   }
+}
+
+/** target += x; `bytes` need not be whole vectors. */
+export function accumulate(target: usize, x: usize, bytes: usize): void {
+  let i: usize = 0;
+  for (; i + VECTOR <= bytes; i += VECTOR) {
+    v128.store(target + i, f32x4.add(v128.load(target + i), v128.load(x + i)));
+  }
+  for (; i < bytes; i += FLOAT) store<f32>(target + i, load<f32>(target + i) + load<f32>(x + i));
 }
 
 /** Philox4x32-10 with the key (seed, step) and the counters (i, microBatch, layer, DROPOUT): see numeric/dropout. */

@@ -3,6 +3,7 @@
 
 export { attention, attentionBackward, attentionScratch } from './attention';
 export {
+  accumulate,
   add,
   dropout,
   gelu,
@@ -14,7 +15,8 @@ export {
   swiglu,
   swigluBackward,
 } from './elementwise';
-export { crossEntropy, crossEntropyBackward } from './loss';
+export { crossEntropy, crossEntropyBackward, lossGradient } from './loss';
 export { arenaBase, matmul, sumRows } from './matmul';
 export { layerNorm, normBackward, rmsNorm } from './norm';
 export { copyRows, embedding, embeddingBackward, rope } from './rows';
+export { transpose } from './transpose';

@@ -51,6 +51,26 @@ function rowSumOfExp(x: usize, end: usize, shift: f32): f64 {
   return sum;
 }
 
+/**
+ * Softmax and cross-entropy in one visit of each row: `crossEntropy`, and then the logits are overwritten by the
+ * gradient of the sum of the losses, softmax(logits) − one-hot(target), or 0 where the target is −1.
+ */
+export function lossGradient(
+  logits: usize,
+  targets: usize,
+  losses: usize,
+  logSumExp: usize,
+  n: i32,
+  v: i32,
+): void {
+  for (let row: usize = 0; row < usize(n); row++) {
+    const at = row * FLOAT;
+    crossEntropy(logits, targets + at, losses + at, logSumExp + at, 1, v);
+    rowGradient(1, logits, load<i32>(targets + at), load<f32>(logSumExp + at), logits, v);
+    logits += usize(v) * FLOAT;
+  }
+}
+
 /** out = g·(softmax(logits) − one-hot(target)), 0 where the target is −1 */
 export function crossEntropyBackward(
   g: usize,
@@ -61,24 +81,29 @@ export function crossEntropyBackward(
   n: i32,
   v: i32,
 ): void {
-  const end = usize(v) * FLOAT;
   for (let row: usize = 0; row < usize(n); row++) {
-    const target = load<i32>(targets + row * FLOAT);
-    if (target < 0) {
-      memory.fill(out, 0, end);
-    } else {
-      const gradient = f32x4.splat(load<f32>(g + row * FLOAT));
-      const shift = f32x4.splat(load<f32>(logSumExp + row * FLOAT));
-      let i: usize = 0;
-      for (; i + VECTOR <= end; i += VECTOR) {
-        v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(v128.load(logits + i), shift))));
-      }
-      const left = i32((end - i) / FLOAT);
-      storePart(out + i, left, f32x4.mul(gradient, v4.exp(f32x4.sub(loadPart(logits + i, left, 0), shift))));
-      const at = out + usize(target) * FLOAT;
-      store<f32>(at, load<f32>(at) - load<f32>(g + row * FLOAT));
-    }
-    logits += end;
-    out += end;
+    const at = row * FLOAT;
+    rowGradient(load<f32>(g + at), logits, load<i32>(targets + at), load<f32>(logSumExp + at), out, v);
+    logits += usize(v) * FLOAT;
+    out += usize(v) * FLOAT;
   }
+}
+
+/** One row of it; `out` may be `logits`. */
+function rowGradient(g: f32, logits: usize, target: i32, logSumExp: f32, out: usize, v: i32): void {
+  const end = usize(v) * FLOAT;
+  if (target < 0) {
+    memory.fill(out, 0, end);
+    return;
+  }
+  const gradient = f32x4.splat(g);
+  const shift = f32x4.splat(logSumExp);
+  let i: usize = 0;
+  for (; i + VECTOR <= end; i += VECTOR) {
+    v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(v128.load(logits + i), shift))));
+  }
+  const left = i32((end - i) / FLOAT);
+  storePart(out + i, left, f32x4.mul(gradient, v4.exp(f32x4.sub(loadPart(logits + i, left, 0), shift))));
+  const at = out + usize(target) * FLOAT;
+  store<f32>(at, load<f32>(at) - g);
 }

@@ -2,6 +2,7 @@ import { type WasmFunction, wasmFunctions } from '../../numeric/index.js';
 
 /** Pointers are bytes, sizes and strides are counts: see assembly/ for each function's arguments. */
 const names = [
+  'accumulate',
   'add',
   'arenaBase',
   'attention',
@@ -18,6 +19,7 @@ const names = [
   'geluTanh',
   'geluTanhBackward',
   'layerNorm',
+  'lossGradient',
   'matmul',
   'normBackward',
   'rmsNorm',
@@ -27,6 +29,7 @@ const names = [
   'sumRows',
   'swiglu',
   'swigluBackward',
+  'transpose',
 ] as const;
 
 export type WasmKernels = Record<(typeof names)[number], WasmFunction>;

@@ -5,7 +5,8 @@
  * data never leaves the device between two calls, on a CPU they are views into one memory. Matrices are
  * row-major; N is the number of positions (B·T), in the order sequence by sequence, time within it.
  *
- * Every method is a pure function of its arguments, except `write` and `writeRows`, which overwrite a tensor.
+ * Every method is a pure function of its arguments, except those that overwrite a tensor: `write`, `writeIndices`,
+ * `writeRows`, `accumulate` and `copy`.
  * A backward kernel takes the gradient of the loss with respect to its operation's output first.
  */
 export interface Kernels {
@@ -19,6 +20,8 @@ export interface Kernels {
   zeros(shape: Shape): Tensor;
   /** Overwrites the contents of a tensor made by `tensor` or `zeros`; handles to it stay valid. */
   write(target: Tensor, data: Float32Array | Float64Array): void;
+  /** Overwrites a tensor made by `indices` with as many values, within the bounds of what was computed from it. */
+  writeIndices(target: Tensor, data: Int32Array): void;
   /** Waits for the device and returns a copy of the values. Rejects where an earlier call failed. */
   read(tensor: Tensor): Promise<Float32Array | Float64Array>;
   /** As `read`, into memory of the caller, which is as long as the tensor. */
@@ -27,6 +30,21 @@ export interface Kernels {
   mark(): Mark;
   release(mark: Mark): void;
   dispose(): Promise<void>;
+
+  /**
+   * Records what `build` calls; each run of the program computes it. A backend plans its memory once, so tensors made
+   * by `build` are good until the next run of any program: those found in its result after a run, those named by a
+   * hook inside that hook, the others never. A `DropoutKey` is kept and read again at each run. Programs do not nest,
+   * and `build` must not `read`.
+   */
+  compile<T>(build: () => T): Program<T>;
+  /** Within `compile`: calls `then` in each run once these tensors are computed, when they may be read. Else at once. */
+  hook(tensors: readonly Tensor[], then: () => void): void;
+  /**
+   * What was measured and chosen so far, as text: given to `createKernels` on a machine of the same kind, the same
+   * bits come out. Nothing more is measured once this was asked. Empty where there is nothing to choose.
+   */
+  choices(): string;
 
   /** table [V,C], ids [N] → [N,C] */
   embedding(table: Tensor, ids: Tensor): Tensor;
@@ -92,6 +110,10 @@ export interface Kernels {
 
   /** a + b, equal shapes */
   add(a: Tensor, b: Tensor): Tensor;
+  /** target += x, equal shapes, in place */
+  accumulate(target: Tensor, x: Tensor): void;
+  /** target = x, equal shapes */
+  copy(target: Tensor, x: Tensor): void;
   /** [N,C₁], [N,C₂], … → [N, C₁+C₂+…] */
   concat(parts: readonly Tensor[]): Tensor;
   /** The inverse of `concat`, which is its gradient. */
@@ -107,6 +129,11 @@ export interface Kernels {
   crossEntropy(logits: Tensor, targets: Tensor): { losses: Tensor; logSumExp: Tensor };
   /** gradient [N] of the losses → gradient of the logits [N,V] */
   crossEntropyBackward(gradient: Tensor, logits: Tensor, targets: Tensor, logSumExp: Tensor): Tensor;
+  /**
+   * The output layer and `crossEntropy` in one, block by block, so that no [N,V] tensor is kept: x [N,C], weight [V,C],
+   * targets [N] → losses [N]; with `gradients` also those of the SUM of the losses, of x and of the weight.
+   */
+  headLoss(x: Tensor, weight: Tensor, targets: Tensor, gradients: boolean): HeadLoss;
 
   /** Rows first … first+count−1 of x [N,C], copied. */
   rows(x: Tensor, first: number, count: number): Tensor;
@@ -123,6 +150,22 @@ export interface Tensor {
 }
 
 export type Mark = number;
+
+/** A recorded computation. */
+export interface Program<T> {
+  /** Computes it; what `build` returned. */
+  run(): T;
+  /** Memory that a run needs at its peak beside what lives outside of it, in bytes. */
+  readonly bytes: number;
+}
+
+export interface HeadLoss {
+  readonly losses: Tensor;
+  /** null where no gradients were asked for. */
+  readonly x: Tensor | null;
+  readonly weight: Tensor | null;
+}
+
 export type WeightLayout = 'inOut' | 'outIn';
 /** `gelu_new` is the tanh approximation (Hendrycks & Gimpel 2016), `gelu` the exact one with erf. */
 export type ActivationKind = 'gelu_new' | 'gelu' | 'silu';

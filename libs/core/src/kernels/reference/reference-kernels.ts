@@ -4,9 +4,11 @@ import {
   type AttentionShape,
   type BackendInfo,
   type DropoutKey,
+  type HeadLoss,
   KernelError,
   type Kernels,
   type Mark,
+  type Program,
   type RopeOptions,
   type Shape,
   type Tensor,
@@ -39,7 +41,7 @@ class FloatTensor implements Tensor {
 class IndexTensor implements Tensor {
   readonly type = 'index';
   readonly shape: Shape;
-  readonly range: shapes.IndexRange;
+  range: shapes.IndexRange;
   alive = true;
 
   constructor(
@@ -83,6 +85,13 @@ class ReferenceKernels implements Kernels {
     float(target).set(data);
   }
 
+  writeIndices(target: Tensor, data: Int32Array): void {
+    const tensor = index(target);
+    shapes.checkShape(target.shape, data.length);
+    tensor.data.set(data);
+    tensor.range = shapes.rangeOf(data);
+  }
+
   async read(tensor: Tensor): Promise<Float64Array> {
     return tensor.type === 'index' ? Float64Array.from(index(tensor).data) : float(tensor).slice();
   }
@@ -103,6 +112,27 @@ class ReferenceKernels implements Kernels {
 
   async dispose(): Promise<void> {
     this.release(0);
+  }
+
+  /** Nothing is planned here: a run is `build` once more, and what it made is collected when nobody holds it. */
+  compile<T>(build: () => T): Program<T> {
+    return {
+      bytes: 0,
+      run: () => {
+        const before = this.#live.length;
+        const result = build();
+        this.#live.splice(before);
+        return result;
+      },
+    };
+  }
+
+  hook(_tensors: readonly Tensor[], then: () => void): void {
+    then();
+  }
+
+  choices(): string {
+    return '';
   }
 
   embedding(table: Tensor, ids: Tensor): Tensor {
@@ -251,6 +281,17 @@ class ReferenceKernels implements Kernels {
     return this.#keep(result, qkv.shape);
   }
 
+  accumulate(target: Tensor, x: Tensor): void {
+    shapes.sameShape("accumulate's x", target, x);
+    const [sums, values] = [float(target), float(x)];
+    for (let i = 0; i < sums.length; i++) sums[i] += values[i];
+  }
+
+  copy(target: Tensor, x: Tensor): void {
+    shapes.sameShape("copy's x", target, x);
+    float(target).set(float(x));
+  }
+
   add(a: Tensor, b: Tensor): Tensor {
     shapes.sameShape("add's second", a, b);
     const second = float(b);
@@ -314,6 +355,16 @@ class ReferenceKernels implements Kernels {
     shapes.expectShape("crossEntropy's logSumExp", logSumExp, sizes.n);
     const result = crossEntropyBackward(float(gradient), float(logits), data, float(logSumExp), sizes);
     return this.#keep(result, logits.shape);
+  }
+
+  headLoss(x: Tensor, weight: Tensor, targets: Tensor, gradients: boolean): HeadLoss {
+    const logits = this.linear(x, weight, null, 'outIn');
+    const { losses, logSumExp } = this.crossEntropy(logits, targets);
+    if (!gradients) return { losses, x: null, weight: null };
+    const ones = this.#keep(new Float64Array(x.shape[0]).fill(1), losses.shape);
+    const slopes = this.crossEntropyBackward(ones, logits, targets, logSumExp);
+    const back = this.linearBackward(slopes, x, weight, false, 'outIn');
+    return { losses, x: back.x, weight: back.weight };
   }
 
   rows(x: Tensor, first: number, count: number): Tensor {

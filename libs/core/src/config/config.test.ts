@@ -47,6 +47,7 @@ test('an empty config is the recipe of nanoGPT on a CPU', () => {
       tieEmbeddings: true,
       sequences: 12,
       microBatch: 'auto',
+      recompute: false,
       gradientClip: 1,
     },
   );
@@ -153,6 +154,7 @@ const refused: readonly [input: unknown, sentence: string][] = [
     { batch: { microBatch: 'all' } },
     'batch.microBatch is "all", but must be auto, or a whole number from 1 up.',
   ],
+  [{ batch: { recompute: 'auto' } }, 'batch.recompute is "auto", but must be true or false.'],
   [{ run: { seed: -1 } }, 'run.seed is -1, but must be a whole number from 0 to 4294967295.'],
   [
     { run: { maxTime: '5 weeks' } },
@@ -192,6 +194,8 @@ test('an unknown key is refused with the one that was meant', () => {
     [{ optimizer: { learningRate: 1 } }, 'optimizer.learningRate', 'optimizer.lr'],
     [{ optimizer: { weight_decay: 1 } }, 'optimizer.weight_decay', 'optimizer.weightDecay'],
     [{ model: { block_size: 1 } }, 'model.block_size', 'model.context'],
+    [{ batch: { recomptue: true } }, 'batch.recomptue', 'batch.recompute'],
+    [{ model: { gradient_checkpointing: true } }, 'model.gradient_checkpointing', 'batch.recompute'],
     [{ data: { sources: [{ pth: 'x' }] } }, 'data.sources[0].pth', 'data.sources[0].path'],
   ];
   for (const [input, unknown, meant] of expectations)

@@ -171,6 +171,9 @@ const otherNames: Readonly<Record<string, string>> = {
   nhead: 'model.heads',
   maxiters: 'run.steps',
   epochs: 'run.steps',
+  checkpointing: 'batch.recompute',
+  gradientcheckpointing: 'batch.recompute',
+  activationcheckpointing: 'batch.recompute',
 };
 
 /**

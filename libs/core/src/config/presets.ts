@@ -29,7 +29,7 @@ const nano: FilledConfig = {
     nesterov: false,
   },
   schedule: { name: 'cosine', warmup: null, minLr: null },
-  batch: { sequences: 12, microBatch: 'auto', gradientClip: 1 },
+  batch: { sequences: 12, microBatch: 'auto', recompute: false, gradientClip: 1 },
   run: {
     steps: 2000,
     maxTime: null,

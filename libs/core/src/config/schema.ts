@@ -127,6 +127,8 @@ export const sections = {
     microBatch: z.union([z.literal('auto'), whole(1, 1048576)], {
       error: 'auto, or a whole number from 1 up',
     }),
+    /** Each block's activations are computed again in the backward pass: less memory, a third more work. */
+    recompute: flag(),
     /** Largest global norm of the gradient; 0 switches clipping off. */
     gradientClip: atLeastZero('a number from 0 up, where 0 switches clipping off'),
   }),

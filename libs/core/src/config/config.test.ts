@@ -16,6 +16,7 @@ import {
   parseYaml,
   presets,
   readYaml,
+  settleMicroBatch,
   UserError,
 } from './index.js';
 
@@ -389,4 +390,15 @@ test('a micro-batch that does not divide the batch leaves a smaller last one', (
   const config = parseConfig({ batch: { sequences: 10, microBatch: 4 } });
   assert.equal(microBatchSize(config), 4);
   assert.equal(microBatchCount(config), 3);
+});
+
+test('a run keeps the number that auto stood for, and goes on with it whatever auto means by then', () => {
+  const asked = parseConfig({});
+  const settled = settleMicroBatch(asked);
+  assert.deepEqual(settled, { ...asked, batch: { ...asked.batch, microBatch: microBatchSize(asked) } });
+  assert.equal(settleMicroBatch(settled), settled);
+  const started = parseConfig({ batch: { microBatch: 6 } });
+  assert.equal(settleMicroBatch(asked, started).batch.microBatch, 6);
+  const other = parseConfig({ batch: { microBatch: 2 } });
+  assert.equal(settleMicroBatch(other, started).batch.microBatch, 2, 'a number stays what was asked for');
 });

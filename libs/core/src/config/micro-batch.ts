@@ -22,3 +22,12 @@ export function microBatchSize(config: Pick<RunConfig, 'batch' | 'model'>): numb
 export function microBatchCount(config: Pick<RunConfig, 'batch' | 'model'>): number {
   return Math.ceil(config.batch.sequences / microBatchSize(config));
 }
+
+/**
+ * The config with the number that `auto` stands for, which is what a run keeps: another version may choose otherwise.
+ * A run that goes on, `started`, has settled already, and `auto` means its number.
+ */
+export function settleMicroBatch(config: RunConfig, started: RunConfig | null = null): RunConfig {
+  if (config.batch.microBatch !== 'auto') return config;
+  return { ...config, batch: { ...config.batch, microBatch: microBatchSize(started ?? config) } };
+}

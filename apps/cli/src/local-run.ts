@@ -3,6 +3,7 @@ import type { RunEvent, RunSummary } from '@manyhands/coordinator';
 import { type RunConfig, RunError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Display } from './display.js';
+import { LocalTrace } from './local-trace.js';
 import { LocalWorkers } from './local-workers.js';
 import { ownRun } from './own-run.js';
 
@@ -20,6 +21,8 @@ export interface LocalRun {
   readonly resume: boolean;
   readonly machine: LocalMachine;
   readonly display: Display;
+  /** A file for the trace of all processes. */
+  readonly trace?: string | undefined;
   /** Told every event, beside the display. */
   readonly watch?: (event: RunEvent) => void;
 }
@@ -34,8 +37,10 @@ export async function runLocally({
   resume,
   machine,
   display,
+  trace: traceFile,
   watch,
 }: LocalRun): Promise<RunSummary> {
+  const trace = traceFile === undefined ? null : new LocalTrace(traceFile);
   let workers: LocalWorkers | null = null;
   let failure: string | null = null;
   const options = {
@@ -43,6 +48,7 @@ export async function runLocally({
     out,
     resume,
     listen: '127.0.0.1:0',
+    ...(trace && { trace: trace.part('coordinator') }),
     report: (event: RunEvent) => {
       display.report(event);
       watch?.(event);
@@ -56,6 +62,7 @@ export async function runLocally({
       threads: machine.threads,
       backend: machine.backend,
       shards: path.join(out, 'data'),
+      trace,
       status: (text) => display.status(text),
       warn: (text) => display.warn(text),
       hopeless: (reason) => {
@@ -73,5 +80,7 @@ export async function runLocally({
   } finally {
     await workers?.end();
     running.interrupt.dispose();
+    // A run that is done and saved stays so.
+    await trace?.merge().catch((error) => display.warn(`the trace could not be written: ${error.message}`));
   }
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { exitStatus } from './failure.js';
+import type { LocalTrace } from './local-trace.js';
 
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 
@@ -17,6 +18,8 @@ export interface LocalWorkersOptions {
   readonly backend: string;
   /** Folder of the run's token shards, which workers of this machine read themselves. */
   readonly shards: string;
+  /** Gives each worker its own part; null for no trace. */
+  readonly trace: LocalTrace | null;
   /** What the first worker does; the others do the same. */
   status(text: string): void;
   warn(text: string): void;
@@ -71,8 +74,9 @@ export class LocalWorkers {
   }
 
   #start(name: string): Promise<{ status: number | null; signal: string | null; lastLine: string }> {
-    const { join, threads, backend, shards } = this.#options;
+    const { join, threads, backend, shards, trace } = this.#options;
     const args = ['worker', '--threads', String(threads), '--backend', backend, '--name', name];
+    if (trace !== null) args.push('--trace', trace.part(name));
     // The join line holds a secret: an environment is private to the user, an argument list is not.
     const env = { ...process.env, MANYHANDS_JOIN: join, MANYHANDS_SHARDS: shards, MANYHANDS_OF_TRAIN: '1' };
     const child = spawn(process.execPath, [...process.execArgv, main, ...args], {

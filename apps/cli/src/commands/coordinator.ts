@@ -6,13 +6,14 @@ import { subcommand, whole } from '../options.js';
 import { print } from '../output.js';
 import { ownRun } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
-import { required, wording } from './shared.js';
+import { required, traceOption, wording } from './shared.js';
 import { printSummary } from './train.js';
 
 interface CoordinatorOptions extends ConfigOptions {
   readonly listen?: string;
   readonly minWorkers?: number;
   readonly insecure?: boolean;
+  readonly trace?: string;
 }
 
 export function coordinator(): Command {
@@ -27,6 +28,7 @@ export function coordinator(): Command {
       '--insecure',
       'listen on an address that other machines reach although the connection is plain text',
     )
+    .option('--trace <file>', wording.trace)
     .action(async (options: CoordinatorOptions) => {
       process.exitCode = await own(options);
     });
@@ -35,6 +37,7 @@ export function coordinator(): Command {
 async function own(options: CoordinatorOptions): Promise<number> {
   if (!options.resume) required(options.config, '--config', 'the run’s config, a YAML file');
   const config = runConfigFrom(options);
+  const trace = traceOption(options.trace);
   const out = options.out ?? defaultRunDirectory('cluster');
   const display = new Display();
   const { minWorkers } = options;
@@ -47,6 +50,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
       listen: options.listen ?? config.cluster.listen,
       insecure: options.insecure ?? false,
       ...(minWorkers === undefined ? {} : { minWorkers }),
+      ...trace,
       report: display.report,
     },
     display,

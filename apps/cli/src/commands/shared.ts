@@ -1,5 +1,6 @@
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
+import { checkOutputFile } from '../output-file.js';
 
 /** What `--backend` takes. */
 export const backends: readonly BackendChoice[] = ['auto', 'cpu', 'gpujs'];
@@ -10,8 +11,16 @@ export const wording = {
   model: 'a model directory, or a run directory (its newest whole checkpoint)',
   best: 'of a run directory, take the checkpoint with the lowest validation loss',
   resume: 'go on from the newest whole checkpoint in --out, which it needs',
+  trace: 'write what was done when to this file, in Chrome’s trace format (ui.perfetto.dev opens it)',
   json: 'one JSON object on standard output',
 } as const;
+
+/** What `--trace` hands on, checked before the work. */
+export function traceOption(file: string | undefined): { trace?: string } {
+  if (file === undefined) return {};
+  checkOutputFile('--trace', file);
+  return { trace: file };
+}
 
 /** Demands an option that the contract requires, in the words of every other error. */
 export function required<T>(value: T | undefined, option: string, what: string): T {

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { RunSummary } from '@manyhands/coordinator';
-import { type PresetName, presets } from '@manyhands/core/config';
+import { type PresetName, presets, UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Command } from 'commander';
 import { Display } from '../display.js';
@@ -12,7 +12,7 @@ import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
 import { type OwningCommand, resumeLine } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
-import { backends, wording } from './shared.js';
+import { backends, traceOption, wording } from './shared.js';
 
 interface TrainOptions extends ConfigOptions {
   readonly preset?: PresetName;
@@ -20,6 +20,7 @@ interface TrainOptions extends ConfigOptions {
   readonly threads?: number;
   readonly backend: BackendChoice;
   readonly dryRun?: boolean;
+  readonly trace?: string;
 }
 
 export function train(): Command {
@@ -40,6 +41,7 @@ export function train(): Command {
       '--dry-run',
       'check everything, take a step in a temporary folder, and say what the run will cost',
     )
+    .option('--trace <file>', wording.trace)
     .addOption(repeated('--set <key=value>', 'one key of the config; may be given often'))
     .action(async (options: TrainOptions) => {
       process.exitCode = await runTrain(options);
@@ -51,7 +53,9 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const { workers, backend } = options;
   const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));
   const machine = { workers, threads, backend };
+  const trace = traceOption(options.trace);
   if (options.dryRun) {
+    if (options.trace) throw new UserError('--trace needs a whole run: leave --dry-run out.');
     const found = await tryRun(config, machine);
     if (found === null) return exitStatus.interrupted;
     printDryRun(found);
@@ -61,7 +65,8 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const out = options.out ?? defaultRunDirectory(options.preset ?? 'nano');
   const display = new Display();
   const resume = options.resume ?? false;
-  const summary = await runLocally({ config, out, resume, machine, display }).finally(() => display.end());
+  const run = { config, out, resume, machine, display, ...trace };
+  const summary = await runLocally(run).finally(() => display.end());
   printSummary(summary, 'train');
   return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
 }

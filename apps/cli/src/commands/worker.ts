@@ -8,13 +8,14 @@ import { Interrupt } from '../interrupt.js';
 import { choice, subcommand, whole } from '../options.js';
 import { note, noteColors } from '../output.js';
 import { version } from '../version.js';
-import { backends } from './shared.js';
+import { backends, traceOption, wording } from './shared.js';
 
 interface WorkerOptions {
   join?: string;
   threads?: number;
   backend: BackendChoice;
   name?: string;
+  trace?: string;
 }
 
 export function worker(): Command {
@@ -26,6 +27,7 @@ export function worker(): Command {
     .addOption(whole('--threads <n>', 'threads that compute (default: one a core)', 1, 1024))
     .addOption(choice('--backend <name>', 'what computes', backends).default('auto'))
     .option('--name <name>', 'what the coordinator calls this worker (default: the host name)')
+    .option('--trace <file>', wording.trace)
     .action(async (options: WorkerOptions) => {
       process.exitCode = await work(options);
     });
@@ -43,6 +45,7 @@ async function work(options: WorkerOptions): Promise<number> {
     backend: options.backend,
     name: options.name ?? hostname(),
     version,
+    ...traceOption(options.trace),
     shards: process.env.MANYHANDS_SHARDS ?? '',
     report: (event) => {
       if (!ofTrain)

@@ -151,10 +151,11 @@ export function splitSizes(x: Tensor, columns: readonly number[]): { n: number; 
   return { n, width };
 }
 
-export function crossEntropySizes(logits: Tensor, targets: Tensor, range: IndexRange) {
+/** The targets' values are checked where `range` is given. */
+export function crossEntropySizes(logits: Tensor, targets: Tensor, range?: IndexRange) {
   const [n, v] = matrix("crossEntropy's logits", logits);
   expectShape("crossEntropy's targets", targets, n);
-  checkRange('crossEntropy', range, -1, v);
+  if (range !== undefined) checkRange('crossEntropy', range, -1, v);
   return { n, v };
 }
 

@@ -7,7 +7,8 @@ import type { ActivationKind, Kernels, Shape, Tensor, WeightLayout } from '../ke
 import { createReferenceKernels } from '../reference/reference-kernels.js';
 import { createCpuKernels } from './cpu-kernels.js';
 
-conformance('cpu', () => createCpuKernels(), 1e-5);
+conformance('cpu', () => createCpuKernels({ reproducible: true }), 1e-5);
+conformance('cpu with native products', () => createCpuKernels(), 1e-5);
 
 describe('the cpu backend', () => {
   const reference = createReferenceKernels();
@@ -118,7 +119,7 @@ describe('the cpu backend', () => {
   });
 
   test('gives these very bits on every processor', async () => {
-    const kernels = await createCpuKernels();
+    const kernels = await createCpuKernels({ reproducible: true });
     const tensor = (purpose: number, ...shape: Shape) =>
       kernels.tensor(
         normal(

@@ -1,37 +1,60 @@
 import { cpus } from 'node:os';
-import { checkDropoutPlace, DROPOUT, dropoutScale, dropoutThreshold } from '../../numeric/index.js';
+import {
+  checkDropoutPlace,
+  DROPOUT,
+  dropoutScale,
+  dropoutThreshold,
+  type WasmFunction,
+} from '../../numeric/index.js';
 import {
   type ActivationKind,
   type AttentionShape,
   type BackendInfo,
   type DropoutKey,
+  type HeadLoss,
   KernelError,
   type Kernels,
   type Mark,
+  type Program,
   type RopeOptions,
   type Shape,
   type Tensor,
   type WeightLayout,
 } from '../kernels.js';
 import * as shapes from '../shapes.js';
-import { Arena, CpuTensor } from './arena.js';
+import { Arena, CpuTensor, IndexTensor } from './arena.js';
 import { instantiate, type WasmKernels } from './module.js';
+import { loadedLibrary } from './native/library.js';
+import { type Product, Products } from './products.js';
+import { type Argument, type Instruction, Recording, resolve } from './recording.js';
 import { RopeTables } from './rope-tables.js';
 
 export interface CpuOptions {
-  /** Bit-identical on every processor; the kernels of today always are. */
+  /** Bit-identical on every processor: WebAssembly alone, and no fused multiplication and addition. */
   readonly reproducible?: boolean;
   /** Upper limit of the memory for tensors, at most 4 GiB. */
   readonly maximumBytes?: number;
+  /** What `choices` of another process said: nothing is measured here. */
+  readonly choices?: string;
 }
 
+/** Logits that the head keeps at once: 64 MB. */
+const MAXIMUM_LOGITS = 2 ** 24;
+
 /**
- * SIMD kernels over one WebAssembly memory: plain float32 operations whose order follows from the shapes alone.
+ * Kernels over one WebAssembly memory: SIMD in WebAssembly, and matrix products in native code where the library is
+ * there and was measured to be faster. The order of all operations follows from shapes and choices alone.
  *
- * @throws KernelError where `maximumBytes` is out of range, and later where the tensors do not fit into it
+ * @throws KernelError where `maximumBytes` is out of range or `choices` is not what `choices()` gives, and later where
+ *   the tensors do not fit
  */
 export async function createCpuKernels(options: CpuOptions = {}): Promise<Kernels> {
-  return new CpuKernels(options.maximumBytes);
+  return new CpuKernels(options);
+}
+
+/** Records and plans programs like `createCpuKernels`, but has no memory and computes nothing: what would a run need? */
+export function createCpuPlanner(): Kernels {
+  return new CpuKernels({}, true);
 }
 
 const activations = {
@@ -41,48 +64,64 @@ const activations = {
 } as const satisfies Record<ActivationKind, { forward: keyof WasmKernels; backward: keyof WasmKernels }>;
 
 class CpuKernels implements Kernels {
-  readonly info: BackendInfo = {
-    backend: 'cpu',
-    mode: 'wasm-simd',
-    device: cpus()[0]?.model.trim() ?? process.arch,
-    reproducible: true,
-  };
+  readonly info: BackendInfo;
   readonly #arena: Arena;
   readonly #wasm: WasmKernels;
+  readonly #products: Products;
   readonly #ropeTables = new RopeTables();
+  #recording: Recording | null = null;
 
-  constructor(maximumBytes: number | undefined) {
-    this.#arena = new Arena(maximumBytes);
-    this.#wasm = instantiate(this.#arena.memory);
+  constructor({ reproducible = false, maximumBytes, choices }: CpuOptions, dry = false) {
+    this.#arena = new Arena(maximumBytes, dry);
+    const { memory } = this.#arena;
+    this.#wasm = instantiate(memory);
     this.#arena.reserve(this.#wasm.arenaBase());
+    this.#products = new Products(this.#arena, this.#wasm, {
+      library: reproducible || dry ? null : loadedLibrary(),
+      choices: choices ?? null,
+    });
+    this.info = {
+      backend: 'cpu',
+      mode: this.#products.native ? 'wasm-simd+native' : 'wasm-simd',
+      device: cpus()[0]?.model.trim() ?? process.arch,
+      reproducible: !this.#products.native,
+    };
   }
 
   tensor(data: Float32Array | Float64Array, shape: Shape): Tensor {
     shapes.checkShape(shape, data.length);
     const tensor = this.#arena.make(shape);
-    this.#arena.floats.set(data, tensor.offset / 4);
+    this.#arena.write(tensor, data);
     return tensor;
   }
 
   indices(data: Int32Array): Tensor {
-    const tensor = this.#arena.make([data.length], 'index', shapes.rangeOf(data));
-    this.#arena.integers.set(data, tensor.offset / 4);
+    const tensor = this.#arena.makeIndex([data.length], shapes.rangeOf(data));
+    this.#arena.writeIndices(tensor, data);
     return tensor;
   }
 
   zeros(shape: Shape): Tensor {
     shapes.checkShape(shape);
-    const tensor = this.#arena.make(shape);
-    this.#arena.floats.fill(0, tensor.offset / 4, tensor.end / 4);
+    const tensor = this.#make(shape);
+    this.#host([tensor], () => this.#arena.clear(tensor));
     return tensor;
   }
 
   write(target: Tensor, data: Float32Array | Float64Array): void {
     shapes.checkShape(target.shape, data.length);
-    this.#arena.floats.set(data, float(target).offset / 4);
+    this.#arena.write(float(target), data);
+  }
+
+  writeIndices(target: Tensor, data: Int32Array): void {
+    shapes.checkShape(target.shape, data.length);
+    const tensor = index(target);
+    tensor.replace(shapes.rangeOf(data));
+    this.#arena.writeIndices(tensor, data);
   }
 
   async read(tensor: Tensor): Promise<Float32Array> {
+    this.#notRecording();
     const { offset } = tensor.type === 'index' ? index(tensor) : float(tensor);
     const first = offset / 4;
     const end = first + shapes.sizeOf(tensor.shape);
@@ -91,6 +130,7 @@ class CpuKernels implements Kernels {
   }
 
   async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
+    this.#notRecording();
     shapes.checkShape(tensor.shape, target.length);
     const first = float(tensor).offset / 4;
     target.set(this.#arena.floats.subarray(first, first + target.length));
@@ -101,6 +141,7 @@ class CpuKernels implements Kernels {
   }
 
   release(mark: Mark): void {
+    this.#notRecording();
     this.#arena.release(mark);
   }
 
@@ -108,79 +149,165 @@ class CpuKernels implements Kernels {
     this.#arena.release(0);
   }
 
+  compile<T>(build: () => T): Program<T> {
+    this.#notRecording();
+    const recording = new Recording();
+    this.#recording = recording;
+    try {
+      return recording.finish(this.#arena, build());
+    } finally {
+      this.#recording = null;
+    }
+  }
+
+  hook(tensors: readonly Tensor[], then: () => void): void {
+    this.#host(tensors.map(float), then);
+  }
+
+  choices(): string {
+    return this.#products.choices();
+  }
+
+  #notRecording(): void {
+    if (this.#recording !== null)
+      throw new KernelError('a program is being recorded: nothing is computed yet');
+  }
+
+  /** A tensor of this recording, or of the arena. */
+  #make(shape: Shape): CpuTensor {
+    return this.#recording?.make(shape) ?? this.#arena.make(shape);
+  }
+
+  /** Records an instruction or carries it out. */
+  #add(instruction: Instruction): void {
+    if (this.#recording !== null) this.#recording.add(instruction);
+    else instruction.link(instruction.args.map(resolve))();
+  }
+
+  #do(kernel: WasmFunction, ...args: Argument[]): void {
+    this.#add({ args, link: (numbers) => () => kernel(...numbers) });
+  }
+
+  #host(args: readonly Argument[], then: () => void): void {
+    this.#add({ args, link: () => then });
+  }
+
+  /** Frees what `work` makes beside its results, which must have been made before. */
+  #temporarily(work: () => void): void {
+    if (this.#recording !== null) {
+      work(); // the plan sees to it
+      return;
+    }
+    const mark = this.#arena.mark();
+    work();
+    this.#arena.release(mark);
+  }
+
+  #scratch(bytes: number): CpuTensor {
+    return this.#make([Math.ceil(bytes / 4)]);
+  }
+
+  /** out = a · b (+ from), by whatever is fastest for the shape. */
+  #product(product: Product): void {
+    const { n, m, k, transA, transB, added } = product;
+    const engine = this.#products.engine(product);
+    if (engine === 'wasm') {
+      const { a, b, out, from } = product;
+      const left = transA ? [1, n] : [k, 1];
+      const right = transB ? [1, k] : [m, 1];
+      const start = [from ?? 0, added === 'matrix' ? m : 0];
+      this.#do(this.#wasm.matmul, n, m, k, a, ...left, b, ...right, out, m, ...start);
+      return;
+    }
+    if (engine === 'native') {
+      this.#add(this.#products.instruction(product));
+      return;
+    }
+    this.#temporarily(() => {
+      const upright = this.#make([n, k]);
+      this.#do(this.#wasm.transpose, product.a, upright, k, n);
+      this.#add(this.#products.instruction({ ...product, a: upright, transA: false }));
+    });
+  }
+
   embedding(table: Tensor, ids: Tensor): Tensor {
     const [rows, c] = shapes.matrix("embedding's table", table);
-    const { offset, range } = index(ids);
-    shapes.checkRange('embedding', range, 0, rows);
+    const from = index(ids);
+    from.demand('embedding', 0, rows);
     const n = ids.shape[0];
-    const from = float(table);
-    const out = this.#arena.make([n, c]);
-    this.#wasm.embedding(from.offset, offset, out.offset, n, c);
+    const out = this.#make([n, c]);
+    this.#do(this.#wasm.embedding, float(table), from, out, n, c);
     return out;
   }
 
   embeddingBackward(gradient: Tensor, ids: Tensor, rows: number): Tensor {
-    const { offset, range } = index(ids);
+    const from = index(ids);
     const n = ids.shape[0];
     shapes.expectShape("embedding's gradient", gradient, n, null);
-    shapes.checkRange('embedding', range, 0, rows);
+    from.demand('embedding', 0, rows);
     const c = gradient.shape[1];
-    const from = float(gradient);
-    const out = this.#arena.make([rows, c]);
-    this.#wasm.embeddingBackward(from.offset, offset, out.offset, n, c, rows);
+    const out = this.#make([rows, c]);
+    this.#do(this.#wasm.embeddingBackward, float(gradient), from, out, n, c, rows);
     return out;
   }
 
   linear(x: Tensor, weight: Tensor, bias: Tensor | null, layout: WeightLayout): Tensor {
     const { n, k, m } = shapes.linearSizes(x, weight, bias, layout);
-    const [a, b, start] = [float(x), float(weight), bias ? float(bias).offset : 0];
-    const out = this.#arena.make([n, m]);
-    const [row, column] = layout === 'inOut' ? [m, 1] : [1, k];
-    this.#wasm.matmul(n, m, k, a.offset, k, 1, b.offset, row, column, out.offset, m, start, 0);
+    const out = this.#make([n, m]);
+    this.#product({
+      ...{ n, m, k, a: float(x), transA: false, b: float(weight), transB: layout === 'outIn', out },
+      ...(bias === null ? plain : { added: 'row', from: float(bias) }),
+    });
     return out;
   }
 
   linearBackward(gradient: Tensor, x: Tensor, weight: Tensor, hasBias: boolean, layout: WeightLayout) {
     const { n, k, m } = shapes.linearSizes(x, weight, null, layout);
     shapes.expectShape("linear's gradient", gradient, n, m);
-    const [g, a, w] = [float(gradient).offset, float(x).offset, float(weight).offset];
-    const dx = this.#arena.make([n, k]);
-    const dw = this.#arena.make(weight.shape);
-    const db = hasBias ? this.#arena.make([m]) : null;
-    const wasm = this.#wasm;
-    if (layout === 'inOut') {
-      wasm.matmul(n, k, m, g, m, 1, w, 1, m, dx.offset, k, 0, 0);
-      wasm.matmul(k, m, n, a, 1, k, g, m, 1, dw.offset, m, 0, 0);
-    } else {
-      wasm.matmul(n, k, m, g, m, 1, w, k, 1, dx.offset, k, 0, 0);
-      wasm.matmul(m, k, n, g, 1, m, a, k, 1, dw.offset, k, 0, 0);
-    }
-    if (db) wasm.sumRows(n, m, g, db.offset);
+    const [g, a, w] = [gradient, x, weight].map(float);
+    const dx = this.#make([n, k]);
+    const dw = this.#make(weight.shape);
+    const db = hasBias ? this.#make([m]) : null;
+    const inOut = layout === 'inOut';
+    this.#product({ n, m: k, k: m, a: g, transA: false, b: w, transB: inOut, out: dx, ...plain });
+    const [first, second] = inOut ? [a, g] : [g, a];
+    const [rows, columns] = weight.shape;
+    this.#product({
+      n: rows,
+      m: columns,
+      k: n,
+      a: first,
+      transA: true,
+      b: second,
+      transB: false,
+      out: dw,
+      ...plain,
+    });
+    if (db) this.#do(this.#wasm.sumRows, n, m, g, db);
     return { x: dx, weight: dw, bias: db };
   }
 
   layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number) {
     const { n, c } = shapes.normSizes('layerNorm', x, [weight, bias]);
-    const [from, scale, shift] = [float(x).offset, float(weight).offset, float(bias).offset];
-    const out = this.#arena.make(x.shape);
-    const mean = this.#arena.make([n]);
-    const rstd = this.#arena.make([n]);
-    this.#wasm.layerNorm(from, scale, shift, out.offset, mean.offset, rstd.offset, n, c, epsilon);
+    const out = this.#make(x.shape);
+    const mean = this.#make([n]);
+    const rstd = this.#make([n]);
+    const inputs = [x, weight, bias].map(float);
+    this.#do(this.#wasm.layerNorm, ...inputs, out, mean, rstd, n, c, epsilon);
     return { out, mean, rstd };
   }
 
   layerNormBackward(gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor) {
     shapes.normSizes('layerNorm', x, [weight], [mean, rstd]);
-    const bias = this.#arena.make(weight.shape);
-    return { ...this.#normBackward(gradient, x, weight, float(mean).offset, rstd, bias.offset), bias };
+    const bias = this.#make(weight.shape);
+    return { ...this.#normBackward(gradient, x, weight, float(mean), rstd, bias), bias };
   }
 
   rmsNorm(x: Tensor, weight: Tensor, epsilon: number) {
     const { n, c } = shapes.normSizes('rmsNorm', x, [weight]);
-    const [from, scale] = [float(x).offset, float(weight).offset];
-    const out = this.#arena.make(x.shape);
-    const rstd = this.#arena.make([n]);
-    this.#wasm.rmsNorm(from, scale, out.offset, rstd.offset, n, c, epsilon);
+    const out = this.#make(x.shape);
+    const rstd = this.#make([n]);
+    this.#do(this.#wasm.rmsNorm, float(x), float(weight), out, rstd, n, c, epsilon);
     return { out, rstd };
   }
 
@@ -189,75 +316,79 @@ class CpuKernels implements Kernels {
     return this.#normBackward(gradient, x, weight, 0, rstd, 0);
   }
 
-  #normBackward(gradient: Tensor, x: Tensor, weight: Tensor, mean: number, rstd: Tensor, dbias: number) {
+  #normBackward(gradient: Tensor, x: Tensor, weight: Tensor, mean: Argument, rstd: Tensor, dbias: Argument) {
     shapes.sameShape("the norm's gradient", x, gradient);
     const [n, c] = x.shape;
-    const [g, from, scale, rstds] = [gradient, x, weight, rstd].map((tensor) => float(tensor).offset);
-    const dx = this.#arena.make(x.shape);
-    const dw = this.#arena.make(weight.shape);
-    this.#wasm.normBackward(g, from, scale, mean, rstds, dx.offset, dw.offset, dbias, n, c);
+    const dx = this.#make(x.shape);
+    const dw = this.#make(weight.shape);
+    const inputs = [gradient, x, weight].map(float);
+    this.#do(this.#wasm.normBackward, ...inputs, mean, float(rstd), dx, dw, dbias, n, c);
     return { x: dx, weight: dw };
   }
 
   activation(x: Tensor, kind: ActivationKind): Tensor {
-    const from = float(x);
-    const out = this.#arena.make(x.shape);
-    this.#wasm[activations[kind].forward](from.offset, out.offset, out.bytes);
+    const out = this.#make(x.shape);
+    this.#do(this.#wasm[activations[kind].forward], float(x), out, out.bytes);
     return out;
   }
 
   activationBackward(gradient: Tensor, x: Tensor, kind: ActivationKind): Tensor {
     shapes.sameShape("activation's gradient", x, gradient);
-    const [g, from] = [float(gradient), float(x)];
-    const out = this.#arena.make(x.shape);
-    this.#wasm[activations[kind].backward](g.offset, from.offset, out.offset, out.bytes);
+    const out = this.#make(x.shape);
+    this.#do(this.#wasm[activations[kind].backward], float(gradient), float(x), out, out.bytes);
     return out;
   }
 
   swiglu(gate: Tensor, up: Tensor): Tensor {
     shapes.sameShape("swiglu's up", gate, up);
-    const [a, b] = [float(gate), float(up)];
-    const out = this.#arena.make(gate.shape);
-    this.#wasm.swiglu(a.offset, b.offset, out.offset, out.bytes);
+    const out = this.#make(gate.shape);
+    this.#do(this.#wasm.swiglu, float(gate), float(up), out, out.bytes);
     return out;
   }
 
   swigluBackward(gradient: Tensor, gate: Tensor, up: Tensor) {
     shapes.sameShape("swiglu's up", gate, up);
     shapes.sameShape("swiglu's gradient", gate, gradient);
-    const [g, a, b] = [float(gradient), float(gate), float(up)];
-    const dgate = this.#arena.make(gate.shape);
-    const dup = this.#arena.make(gate.shape);
-    this.#wasm.swigluBackward(g.offset, a.offset, b.offset, dgate.offset, dup.offset, dup.bytes);
+    const dgate = this.#make(gate.shape);
+    const dup = this.#make(gate.shape);
+    const inputs = [gradient, gate, up].map(float);
+    this.#do(this.#wasm.swigluBackward, ...inputs, dgate, dup, dup.bytes);
     return { gate: dgate, up: dup };
   }
 
   rope(x: Tensor, positions: Tensor, options: RopeOptions, inverse: boolean): Tensor {
     const { n } = shapes.ropeSizes(x, positions, options);
-    const from = float(x);
-    const { offset, range } = index(positions);
-    const out = this.#arena.make(x.shape);
+    const at = index(positions);
+    const out = this.#make(x.shape);
     if (n === 0) return out;
-    const { least, greatest } = range;
-    const { cosines, sines } = this.#ropeTables.rows(options, least, greatest);
-    const table = this.#arena.scratch(cosines.byteLength + sines.byteLength);
-    this.#arena.floats.set(cosines, table / 4);
-    this.#arena.floats.set(sines, table / 4 + cosines.length);
-    const sineTable = table + cosines.byteLength;
     const { heads, headDim } = options;
-    const sign = inverse ? -1 : 1;
-    this.#wasm.rope(from.offset, offset, table, sineTable, out.offset, n, heads, headDim / 2, least, sign);
+    const half = headDim / 2;
+    const table = () => this.#ropeTables.rows(options, at.range.least, at.range.greatest);
+    const rows = at.range.greatest - at.range.least + 1;
+    this.#temporarily(() => {
+      const cosines = this.#make([rows, half]);
+      const sines = this.#make([rows, half]);
+      this.#host([cosines, sines], () => {
+        const values = table();
+        shapes.checkShape(cosines.shape, values.cosines.length);
+        this.#arena.write(cosines, values.cosines);
+        this.#arena.write(sines, values.sines);
+      });
+      const sizes = [n, heads, half, () => at.range.least, inverse ? -1 : 1];
+      this.#do(this.#wasm.rope, float(x), at, cosines, sines, out, ...sizes);
+    });
     return out;
   }
 
   attention(qkv: Tensor, shape: AttentionShape) {
     const { batch, time, first, queries, heads, kvHeads, headDim } = shapes.attentionSizes(qkv, shape);
-    const from = float(qkv);
-    const out = this.#arena.make([batch * queries, heads * headDim]);
-    const logSumExp = this.#arena.make([batch, heads, queries]);
-    const scratch = this.#arena.scratch(this.#wasm.attentionScratch(time));
-    const pointers = [from.offset, out.offset, logSumExp.offset, scratch];
-    this.#wasm.attention(...pointers, batch, time, first, heads, kvHeads, headDim);
+    const out = this.#make([batch * queries, heads * headDim]);
+    const logSumExp = this.#make([batch, heads, queries]);
+    const sizes = [batch, time, first, heads, kvHeads, headDim];
+    this.#temporarily(() => {
+      const scratch = this.#scratch(this.#wasm.attentionScratch(time));
+      this.#do(this.#wasm.attention, float(qkv), out, logSumExp, scratch, ...sizes);
+    });
     return { out, logSumExp };
   }
 
@@ -270,82 +401,146 @@ class CpuKernels implements Kernels {
   ): Tensor {
     const sizes = shapes.attentionBackwardSizes(gradient, qkv, out, logSumExp, shape);
     const { batch, time, heads, kvHeads, headDim } = sizes;
-    const pointers = [gradient, qkv, out, logSumExp].map((tensor) => float(tensor).offset);
-    const result = this.#arena.make(qkv.shape);
-    const scratch = this.#arena.scratch(this.#wasm.attentionScratch(time));
-    this.#wasm.attentionBackward(...pointers, result.offset, scratch, batch, time, heads, kvHeads, headDim);
+    const inputs = [gradient, qkv, out, logSumExp].map(float);
+    const result = this.#make(qkv.shape);
+    this.#temporarily(() => {
+      const scratch = this.#scratch(this.#wasm.attentionScratch(time));
+      this.#do(
+        this.#wasm.attentionBackward,
+        ...inputs,
+        result,
+        scratch,
+        batch,
+        time,
+        heads,
+        kvHeads,
+        headDim,
+      );
+    });
     return result;
   }
 
   add(a: Tensor, b: Tensor): Tensor {
     shapes.sameShape("add's second", a, b);
-    const [first, second] = [float(a), float(b)];
-    const out = this.#arena.make(a.shape);
-    this.#wasm.add(first.offset, second.offset, out.offset, out.bytes);
+    const out = this.#make(a.shape);
+    this.#do(this.#wasm.add, float(a), float(b), out, out.bytes);
     return out;
+  }
+
+  accumulate(target: Tensor, x: Tensor): void {
+    shapes.sameShape("accumulate's x", target, x);
+    this.#do(this.#wasm.accumulate, float(target), float(x), float(x).bytes);
+  }
+
+  copy(target: Tensor, x: Tensor): void {
+    shapes.sameShape("copy's x", target, x);
+    const { bytes } = float(x);
+    this.#do(this.#wasm.copyRows, float(x), bytes, float(target), bytes, 1, bytes);
   }
 
   concat(parts: readonly Tensor[]): Tensor {
     const { n, columns } = shapes.concatSizes(parts);
-    const sources = parts.map(float);
     const width = columns.reduce((sum, extent) => sum + extent, 0);
-    const out = this.#arena.make([n, width]);
-    let to = out.offset;
-    for (const [i, { offset }] of sources.entries()) {
+    const out = this.#make([n, width]);
+    let plus = 0;
+    for (const [i, tensor] of parts.map(float).entries()) {
       const bytes = 4 * columns[i];
-      this.#wasm.copyRows(offset, bytes, to, 4 * width, n, bytes);
-      to += bytes;
+      this.#do(this.#wasm.copyRows, tensor, bytes, { tensor: out, plus }, 4 * width, n, bytes);
+      plus += bytes;
     }
     return out;
   }
 
   split(x: Tensor, columns: readonly number[]): Tensor[] {
     const { n, width } = shapes.splitSizes(x, columns);
-    let from = float(x).offset;
+    const tensor = float(x);
+    let plus = 0;
     return columns.map((c) => {
-      const part = this.#arena.make([n, c]);
-      this.#wasm.copyRows(from, 4 * width, part.offset, 4 * c, n, 4 * c);
-      from += 4 * c;
+      const part = this.#make([n, c]);
+      this.#do(this.#wasm.copyRows, { tensor, plus }, 4 * width, part, 4 * c, n, 4 * c);
+      plus += 4 * c;
       return part;
     });
   }
 
   dropout(x: Tensor, probability: number, place: DropoutKey): Tensor {
-    checkDropoutPlace(place);
-    const { seed, step, microBatch, layer } = place;
-    const from = float(x);
-    const out = this.#arena.make(x.shape);
-    const key = [seed, step, microBatch, layer, DROPOUT, dropoutThreshold(probability)];
-    this.#wasm.dropout(from.offset, out.offset, out.bytes, ...key, dropoutScale(probability));
+    const out = this.#make(x.shape);
+    const key = [() => place.seed, () => place.step, () => place.microBatch, () => place.layer];
+    const rest = [DROPOUT, dropoutThreshold(probability), dropoutScale(probability)];
+    this.#host([], () => checkDropoutPlace(place));
+    this.#do(this.#wasm.dropout, float(x), out, out.bytes, ...key, ...rest);
     return out;
   }
 
   crossEntropy(logits: Tensor, targets: Tensor) {
-    const { offset, range } = index(targets);
-    const { n, v } = shapes.crossEntropySizes(logits, targets, range);
-    const from = float(logits);
-    const losses = this.#arena.make([n]);
-    const logSumExp = this.#arena.make([n]);
-    this.#wasm.crossEntropy(from.offset, offset, losses.offset, logSumExp.offset, n, v);
+    const { n, v } = shapes.crossEntropySizes(logits, targets);
+    const wanted = index(targets);
+    wanted.demand('crossEntropy', -1, v);
+    const losses = this.#make([n]);
+    const logSumExp = this.#make([n]);
+    this.#do(this.#wasm.crossEntropy, float(logits), wanted, losses, logSumExp, n, v);
     return { losses, logSumExp };
   }
 
   crossEntropyBackward(gradient: Tensor, logits: Tensor, targets: Tensor, logSumExp: Tensor): Tensor {
-    const { offset, range } = index(targets);
-    const { n, v } = shapes.crossEntropySizes(logits, targets, range);
+    const { n, v } = shapes.crossEntropySizes(logits, targets);
+    const wanted = index(targets);
+    wanted.demand('crossEntropy', -1, v);
     shapes.expectShape("crossEntropy's gradient", gradient, n);
     shapes.expectShape("crossEntropy's logSumExp", logSumExp, n);
-    const [g, from, sums] = [float(gradient).offset, float(logits).offset, float(logSumExp).offset];
-    const out = this.#arena.make(logits.shape);
-    this.#wasm.crossEntropyBackward(g, from, offset, sums, out.offset, n, v);
+    const out = this.#make(logits.shape);
+    const [g, from, sums] = [gradient, logits, logSumExp].map(float);
+    this.#do(this.#wasm.crossEntropyBackward, g, from, wanted, sums, out, n, v);
     return out;
+  }
+
+  headLoss(x: Tensor, weight: Tensor, targets: Tensor, gradients: boolean): HeadLoss {
+    const { n, k: c, m: v } = shapes.linearSizes(x, weight, null, 'outIn');
+    shapes.expectShape("headLoss's targets", targets, n);
+    const wanted = index(targets);
+    wanted.demand('headLoss', -1, v);
+    const [hidden, head] = [float(x), float(weight)];
+    const losses = this.#make([n]);
+    const dx = gradients ? this.#make(x.shape) : null;
+    const dw = gradients ? this.#make(weight.shape) : null;
+    const rows = Math.min(n, headRows(v));
+    this.#temporarily(() => {
+      const logits = this.#make([rows, v]);
+      const logSumExp = this.#make([rows]);
+      for (let first = 0; first < n; first += rows) {
+        const count = Math.min(rows, n - first);
+        const row = (tensor: CpuTensor, width: number) => ({ tensor, plus: 4 * first * width });
+        const a = row(hidden, c);
+        this.#product({
+          n: count,
+          m: v,
+          k: c,
+          a,
+          transA: false,
+          b: head,
+          transB: true,
+          out: logits,
+          ...plain,
+        });
+        const loss = [logits, row(wanted, 1), row(losses, 1), logSumExp, count, v];
+        if (dx === null || dw === null) {
+          this.#do(this.#wasm.crossEntropy, ...loss);
+          continue;
+        }
+        this.#do(this.#wasm.lossGradient, ...loss);
+        const back = { a: logits, transB: false };
+        this.#product({ ...back, n: count, m: c, k: v, transA: false, b: head, out: row(dx, c), ...plain });
+        const sum = first === 0 ? plain : { added: 'matrix' as const, from: dw };
+        this.#product({ ...back, n: v, m: c, k: count, transA: true, b: a, out: dw, ...sum });
+      }
+    });
+    return { losses, x: dx, weight: dw };
   }
 
   rows(x: Tensor, first: number, count: number): Tensor {
     const { c } = shapes.rowSizes("rows' x", x, first, count);
-    const from = float(x).offset + 4 * first * c;
-    const out = this.#arena.make([count, c]);
-    this.#wasm.copyRows(from, 4 * c, out.offset, 4 * c, count, 4 * c);
+    const out = this.#make([count, c]);
+    this.#do(this.#wasm.copyRows, { tensor: float(x), plus: 4 * first * c }, 4 * c, out, 4 * c, count, 4 * c);
     return out;
   }
 
@@ -353,8 +548,16 @@ class CpuKernels implements Kernels {
     const [count] = shapes.matrix("writeRows' x", x);
     const { c } = shapes.rowSizes("writeRows' target", target, first, count);
     shapes.expectShape("writeRows' x", x, count, c);
-    this.#wasm.copyRows(float(x).offset, 4 * c, float(target).offset + 4 * first * c, 4 * c, count, 4 * c);
+    const to = { tensor: float(target), plus: 4 * first * c };
+    this.#do(this.#wasm.copyRows, float(x), 4 * c, to, 4 * c, count, 4 * c);
   }
+}
+
+const plain = { added: 'nothing', from: null } as const;
+
+/** Rows of logits that are kept at once. It decides the order of sums, so it follows from the vocabulary alone. */
+function headRows(vocab: number): number {
+  return Math.max(64, 64 * Math.floor(MAXIMUM_LOGITS / vocab / 64));
 }
 
 function float(tensor: Tensor): CpuTensor {
@@ -365,10 +568,10 @@ function float(tensor: Tensor): CpuTensor {
   return tensor;
 }
 
-function index(tensor: Tensor): { readonly offset: number; readonly range: shapes.IndexRange } {
-  if (!(tensor instanceof CpuTensor) || tensor.range === null) {
+function index(tensor: Tensor): IndexTensor {
+  if (!(tensor instanceof IndexTensor)) {
     throw new KernelError("the tensor holds no indices of the cpu backend: make it with 'indices'");
   }
   if (!tensor.alive) throw new KernelError('the tensor was released');
-  return { offset: tensor.offset, range: tensor.range };
+  return tensor;
 }

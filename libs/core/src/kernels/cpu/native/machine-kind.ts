@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { sha256 } from '../../../numeric/index.js';
+import { nativeLibrary } from './library.js';
+
+/**
+ * What decides the bits of a native product: the processor and what it can do, and the library. Machines that say the
+ * same compute the same. At most 200 ASCII characters.
+ */
+export function machineKind(): string {
+  const library = nativeLibrary();
+  const model = cpus()[0]?.model.trim() ?? 'unknown';
+  const version = 'missing' in library ? 'none' : library.version;
+  const text = `onnxruntime ${version} ${process.platform}-${process.arch} ${processorFlags()} ${model}`;
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
+}
+
+/** Virtual machines hide features of the same model. Elsewhere than on Linux the model tells all that can be known. */
+function processorFlags(): string {
+  if (process.platform !== 'linux') return '';
+  try {
+    const line = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'));
+    return line === null ? '' : sha256(new TextEncoder().encode(line[1])).slice(0, 12);
+  } catch {
+    return '';
+  }
+}

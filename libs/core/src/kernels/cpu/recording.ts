@@ -1,0 +1,124 @@
+import { KernelError, type Program, type Shape } from '../kernels.js';
+import { type Arena, align, CpuTensor } from './arena.js';
+import { placeTensors } from './plan.js';
+
+/** A tensor's address, some bytes into it. */
+export interface Pointer {
+  readonly tensor: CpuTensor;
+  readonly plus: number;
+}
+
+/** What an instruction is given: a number, a place in memory, or a number that each run asks for. */
+export type Argument = number | CpuTensor | Pointer | (() => number);
+
+/** A call of a kernel, a native product or the host. */
+export interface Instruction {
+  readonly args: readonly Argument[];
+  /** The call with its addresses; again whenever they change. `numbers` is filled anew before each call. */
+  readonly link: (numbers: readonly number[]) => () => void;
+}
+
+export function resolve(argument: Argument): number {
+  if (typeof argument === 'number') return argument;
+  if (typeof argument === 'function') return argument();
+  return argument instanceof CpuTensor ? argument.offset : argument.tensor.offset + argument.plus;
+}
+
+/** Collects instructions, and for how long each tensor is needed. */
+export class Recording {
+  readonly #instructions: Instruction[] = [];
+  readonly #lifetimes = new Map<CpuTensor, { from: number; until: number }>();
+
+  /** A tensor that lives from the next instruction on. */
+  make(shape: Shape): CpuTensor {
+    const tensor = new CpuTensor('float', shape, 0, 0);
+    const next = this.#instructions.length;
+    this.#lifetimes.set(tensor, { from: next, until: next });
+    return tensor;
+  }
+
+  add(instruction: Instruction): void {
+    for (const argument of instruction.args) {
+      if (argument instanceof CpuTensor) this.#use(argument);
+      else if (typeof argument === 'object') this.#use(argument.tensor);
+    }
+    this.#instructions.push(instruction);
+  }
+
+  /** Plans the memory of what was recorded; `result`'s tensors live to the end. */
+  finish<T>(arena: Arena, result: T): Program<T> {
+    for (const tensor of tensorsIn(result)) {
+      const life = this.#lifetimes.get(tensor);
+      if (life !== undefined) life.until = this.#instructions.length;
+    }
+    const tensors = [...this.#lifetimes.keys()];
+    const { offsets, bytes } = placeTensors(
+      tensors.map((tensor) => ({ bytes: align(tensor.bytes), ...lifeOf(this.#lifetimes, tensor) })),
+    );
+    const places = tensors.map((tensor, i) => ({ tensor, offset: offsets[i] }));
+    return new LinkedProgram(arena, this.#instructions, places, bytes, result);
+  }
+
+  #use(tensor: CpuTensor): void {
+    const life = this.#lifetimes.get(tensor);
+    if (life !== undefined) life.until = this.#instructions.length;
+  }
+}
+
+class LinkedProgram<T> implements Program<T> {
+  #calls: (() => void)[] = [];
+  /** Where the memory lay when the calls were linked. */
+  #base = -1;
+  #buffer: ArrayBuffer | null = null;
+
+  constructor(
+    private readonly arena: Arena,
+    private readonly instructions: readonly Instruction[],
+    private readonly places: readonly { readonly tensor: CpuTensor; readonly offset: number }[],
+    readonly bytes: number,
+    private readonly result: T,
+  ) {}
+
+  run(): T {
+    const { arena } = this;
+    if (this.#base !== arena.top || this.#buffer !== arena.memory.buffer) this.#link();
+    for (const call of this.#calls) call();
+    return this.result;
+  }
+
+  #link(): void {
+    const { arena } = this;
+    arena.require(arena.top + this.bytes);
+    this.#base = arena.top;
+    this.#buffer = arena.memory.buffer;
+    for (const { tensor, offset } of this.places) tensor.offset = this.#base + offset;
+    this.#calls = this.instructions.map(({ args, link }) => {
+      const numbers = args.map(resolve);
+      const call = link(numbers);
+      const changing = args.flatMap((argument, i) =>
+        typeof argument === 'function' ? [{ i, value: argument }] : [],
+      );
+      if (changing.length === 0) return call;
+      return () => {
+        for (const { i, value } of changing) numbers[i] = value();
+        call();
+      };
+    });
+  }
+}
+
+function lifeOf(lifetimes: ReadonlyMap<CpuTensor, { from: number; until: number }>, tensor: CpuTensor) {
+  const life = lifetimes.get(tensor);
+  if (life === undefined) throw new KernelError('a tensor of another program');
+  return life;
+}
+
+/** The tensors of a program's result: itself, or in arrays, maps and plain objects. */
+function* tensorsIn(value: unknown): Generator<CpuTensor> {
+  if (value instanceof CpuTensor) yield value;
+  else if (value instanceof Map || Array.isArray(value))
+    for (const part of value.values()) yield* tensorsIn(part);
+  else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const part of Object.values(value)) yield* tensorsIn(part);
+  }
+}

@@ -1,15 +1,15 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RunEvent } from '@manyhands/coordinator';
 import { loadModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
-import { microBatchCount, microBatchSize, type RunConfig } from '@manyhands/core/config';
-import { type Model, memoryEstimate } from '@manyhands/core/model';
+import { microBatchCount, type RunConfig } from '@manyhands/core/config';
 import { Display } from './display.js';
 import { Interrupted } from './failure.js';
 import { bytes, count, duration, loss, plural } from './format.js';
-import { type LocalMachine, runLocally } from './local-run.js';
-import { colors, note, print } from './output.js';
+import { runLocally } from './local-run.js';
+import { type LocalMachine, type MemoryNeed, memoryNeed, totalNeed } from './memory.js';
+import { colors, print } from './output.js';
 
 /** What a run will cost, as far as a few steps of it tell. */
 export interface DryRun {
@@ -25,15 +25,6 @@ export interface DryRun {
   /** Bytes of the checkpoints that are kept, and of the token shards. */
   readonly disk: { readonly checkpoints: number; readonly data: number };
 }
-
-/** Bytes: of the coordinator, and of each worker process. */
-interface MemoryNeed {
-  readonly coordinator: number;
-  readonly worker: number;
-}
-
-/** A Node process with its libraries and their code, before it holds a weight. */
-const PROCESS_BYTES = 90e6;
 
 /** Steps after resuming, whose times are measured. */
 const MEASURED_STEPS = 3;
@@ -70,7 +61,7 @@ export async function tryRun(config: RunConfig, machine: LocalMachine): Promise<
       secondsPerStep: median(timed.map((event) => event.secondsPerStep)),
       loss: last.trainLoss,
       validationLoss: last.validationLoss,
-      memory: memoryNeed(model, config, machine, fileSize(path.join(opened, 'optimizer.safetensors'))),
+      memory: memoryNeed(model, config),
       disk: {
         checkpoints: folderSize(opened) * (config.run.keepLast + 1),
         data: folderSize(path.join(out, 'data')),
@@ -85,12 +76,11 @@ export async function tryRun(config: RunConfig, machine: LocalMachine): Promise<
   }
 }
 
-/** The plan in a person's words, and a warning where this machine is too small for it. */
+/** The plan in a person's words. */
 export function printDryRun(found: DryRun): void {
   const { config, machine, memory, disk } = found;
   const { workers, threads } = machine;
   const { steps } = config.run;
-  const whole = memory.coordinator + workers * memory.worker;
   const validation = found.validationLoss === null ? '' : `, validation loss ${loss(found.validationLoss)}`;
   print(
     `${colors.green('all good:')} a step was taken, saved and resumed (loss ${loss(found.loss)}${validation})`,
@@ -104,28 +94,11 @@ export function printDryRun(found: DryRun): void {
     `time     about ${duration(steps * found.secondsPerStep)} with ${plural(workers, 'worker')} of ${plural(threads, 'thread')}`,
   );
   print(
-    `memory   about ${bytes(whole)}: coordinator ${bytes(memory.coordinator)}, each worker ${bytes(memory.worker)}`,
+    `memory   about ${bytes(totalNeed(memory, machine))}: coordinator ${bytes(memory.coordinator)}, each worker ${bytes(memory.worker)} and ${bytes(memory.thread)} a thread`,
   );
   print(
     `disk     about ${bytes(disk.checkpoints + disk.data)}: checkpoints ${bytes(disk.checkpoints)}, tokens ${bytes(disk.data)}`,
   );
-  if (whole > totalmem()) {
-    note(
-      `warning: that is more memory than this machine has (${bytes(totalmem())}); take fewer workers or a smaller batch.microBatch.`,
-    );
-  }
-}
-
-function memoryNeed(model: Model, config: RunConfig, machine: LocalMachine, optimizer: number): MemoryNeed {
-  const microBatches = microBatchCount(config);
-  const size = Math.min(microBatchSize(config), config.batch.sequences);
-  const { weights, thread, reduction } = memoryEstimate(model, size, config.model.context, microBatches);
-  return {
-    // The weights, a copy of them that is being sent, the gradient, what the optimiser remembers.
-    coordinator: PROCESS_BYTES + 3 * weights + reduction + optimizer,
-    // Two versions of the weights in shared memory, and for each thread the gradient that it hands over.
-    worker: PROCESS_BYTES + 2 * weights + machine.threads * (thread + weights),
-  };
 }
 
 function fileSize(file: string): number {

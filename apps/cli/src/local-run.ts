@@ -1,19 +1,11 @@
 import path from 'node:path';
 import type { RunEvent, RunSummary } from '@manyhands/coordinator';
 import { type RunConfig, RunError } from '@manyhands/core/config';
-import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Display } from './display.js';
 import { LocalTrace } from './local-trace.js';
 import { LocalWorkers } from './local-workers.js';
+import type { LocalMachine } from './memory.js';
 import { ownRun } from './own-run.js';
-
-/** The worker processes of a run on this machine. */
-export interface LocalMachine {
-  readonly workers: number;
-  /** Of each worker. */
-  readonly threads: number;
-  readonly backend: BackendChoice;
-}
 
 export interface LocalRun {
   readonly config: RunConfig;

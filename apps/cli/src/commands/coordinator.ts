@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Display } from '../display.js';
 import { exitStatus } from '../failure.js';
 import { shellWord } from '../format.js';
+import { checkMemory } from '../memory.js';
 import { subcommand, whole } from '../options.js';
 import { print } from '../output.js';
 import { ownRun } from '../own-run.js';
@@ -39,7 +40,9 @@ async function own(options: CoordinatorOptions): Promise<number> {
   const config = runConfigFrom(options);
   const trace = traceOption(options.trace);
   const out = options.out ?? defaultRunDirectory('cluster');
+  const need = await checkMemory(config, out, { workers: 0, threads: 0, backend: 'auto' });
   const display = new Display();
+  display.line(need);
   const { minWorkers } = options;
   const running = await ownRun(
     'coordinator',

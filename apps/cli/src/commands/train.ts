@@ -8,6 +8,7 @@ import { printDryRun, tryRun } from '../dry-run.js';
 import { exitStatus } from '../failure.js';
 import { count, duration, loss, shellWord } from '../format.js';
 import { runLocally } from '../local-run.js';
+import { checkMemory } from '../memory.js';
 import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
 import { type OwningCommand, resumeLine } from '../own-run.js';
@@ -56,6 +57,7 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const trace = traceOption(options.trace);
   if (options.dryRun) {
     if (options.trace) throw new UserError('--trace needs a whole run: leave --dry-run out.');
+    await checkMemory(config, options.out ?? '', machine);
     const found = await tryRun(config, machine);
     if (found === null) return exitStatus.interrupted;
     printDryRun(found);
@@ -63,7 +65,9 @@ async function runTrain(options: TrainOptions): Promise<number> {
   }
 
   const out = options.out ?? defaultRunDirectory(options.preset ?? 'nano');
+  const need = await checkMemory(config, out, machine);
   const display = new Display();
+  display.line(need);
   const resume = options.resume ?? false;
   const run = { config, out, resume, machine, display, ...trace };
   const summary = await runLocally(run).finally(() => display.end());

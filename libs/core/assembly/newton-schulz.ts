@@ -17,9 +17,9 @@ const C: f64 = 2.0315;
 const STEPS: i32 = 5;
 
 /** Bytes that `orthogonalize` needs beside a matrix whose shorter side is `short`. */
-export function scratchBytes(short: i32): usize {
-  const wide = usize(padded(short));
-  return (2 * wide * wide + wide * usize(COLUMNS) + usize(INNER) * usize(COLUMNS + TILE)) * DOUBLE;
+export function scratchBytes(short: i32): f64 {
+  const wide = f64(padded(short));
+  return (2 * wide * wide + wide * f64(COLUMNS) + f64(INNER * (COLUMNS + TILE))) * f64(DOUBLE);
 }
 
 /**

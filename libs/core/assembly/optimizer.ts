@@ -42,10 +42,7 @@ export function adam(
     const at = usize(i) * FLOAT;
     const slope = pair.scaled(g + at, scale);
     const mean = f64x2.add(f64x2.mul(keep1, pair.load(m + at)), f64x2.mul(rest1, slope));
-    const square = f64x2.add(
-      f64x2.mul(keep2, pair.load(v + at)),
-      f64x2.mul(f64x2.mul(rest2, slope), slope),
-    );
+    const square = f64x2.add(f64x2.mul(keep2, pair.load(v + at)), f64x2.mul(f64x2.mul(rest2, slope), slope));
     pair.store(m + at, mean);
     pair.store(v + at, square);
     const size = f64x2.add(f64x2.mul(f64x2.sqrt(square), roots), floor);

@@ -34,11 +34,23 @@ export interface StepResult {
 export function applyStep(step: Step): StepResult {
   const { model, optimizer, weights, gradient, targets, learningRate, gradientClip, t } = step;
   const gradNorm = targets > 0 ? globalNorm(gradient) / targets : 0;
-  if (targets <= 0 || !Number.isFinite(gradNorm)) {
-    return { gradNorm, skipped: true, updateRatio: { overall: 0, groups: {} } };
-  }
-  scale(gradient, clipFactor(gradNorm, gradientClip) / targets);
-  const norms = optimizer.step(weights, gradient, learningRate, t);
+  const factor = gradientFactor(gradNorm, targets, gradientClip);
+  if (factor === null) return skippedStep(gradNorm);
+  scale(gradient, factor);
+  return takenStep(gradNorm, model, optimizer.step(weights, gradient, learningRate, t));
+}
+
+/** What makes the sum of the gradients a clipped mean; null: the step must be skipped. */
+export function gradientFactor(gradNorm: number, targets: number, gradientClip: number): number | null {
+  if (targets <= 0 || !Number.isFinite(gradNorm)) return null;
+  return clipFactor(gradNorm, gradientClip) / targets;
+}
+
+export function skippedStep(gradNorm: number): StepResult {
+  return { gradNorm, skipped: true, updateRatio: { overall: 0, groups: {} } };
+}
+
+export function takenStep(gradNorm: number, model: Model, norms: UpdateNorms): StepResult {
   return { gradNorm, skipped: false, updateRatio: ratios(model, norms) };
 }
 

@@ -1,16 +1,26 @@
-/** The square root of the sum of squares, in float64: four sums, interleaved, so that the order is fixed and the loop fast. */
-export function globalNorm(gradient: Float32Array): number {
-  const { length } = gradient;
+import { BLOCK } from './tasks.js';
+
+/** The square root of the sum of squares, in float64: block by block of the fixed grid, as blocks can be summed anywhere. */
+export function globalNorm(values: Float32Array): number {
+  let sum = 0;
+  for (let from = 0; from < values.length; from += BLOCK) sum += blockSquares(values, from);
+  return Math.sqrt(sum);
+}
+
+/** The sum of squares of the block that begins at `from`, in float64: four sums, interleaved, so that the loop is fast. */
+export function blockSquares(values: Float32Array, from: number): number {
+  const block = values.subarray(from, from + BLOCK);
+  const { length } = block;
   const whole = length - (length % 4);
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
   for (let i = 0; i < whole; i += 4) {
-    s0 += gradient[i] * gradient[i];
-    s1 += gradient[i + 1] * gradient[i + 1];
-    s2 += gradient[i + 2] * gradient[i + 2];
-    s3 += gradient[i + 3] * gradient[i + 3];
+    s0 += block[i] * block[i];
+    s1 += block[i + 1] * block[i + 1];
+    s2 += block[i + 2] * block[i + 2];
+    s3 += block[i + 3] * block[i + 3];
   }
-  for (let i = whole; i < length; i++) s0 += gradient[i] * gradient[i];
-  return Math.sqrt(s0 + s1 + (s2 + s3));
+  for (let i = whole; i < length; i++) s0 += block[i] * block[i];
+  return s0 + s1 + (s2 + s3);
 }
 
 /** What a gradient of this norm is multiplied by: 1 up to `maxNorm`, else maxNorm/(norm + 10⁻⁶) as in PyTorch. 0 is no limit. */

@@ -2,4 +2,6 @@ export { applyStep, type Step, type StepResult } from './apply-step.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { createOptimizer, optimizers, restoreState } from './optimizers.js';
 export { learningRate, type ScheduleConfig, schedules } from './schedules.js';
-export type { Optimizer, OptimizerConfig, UpdateNorms } from './types.js';
+export { createStepper, type Stepper, type StepperStep } from './stepper.js';
+export { BLOCK } from './tasks.js';
+export type { Optimizer, OptimizerConfig, OptimizerState, UpdateNorms } from './types.js';

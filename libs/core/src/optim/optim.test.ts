@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { createModel, type Model, resolveModelConfig } from '../model/index.js';
-import { power } from './adamw.js';
 import {
   applyStep,
   clipByGlobalNorm,
@@ -13,6 +12,7 @@ import {
   optimizers,
   restoreState,
 } from './index.js';
+import { power } from './rates.js';
 
 const model: Model = createModel(
   resolveModelConfig({

@@ -1,3 +1,6 @@
+import type { Model } from '../model/index.js';
+import type { Task } from './tasks.js';
+
 export interface OptimizerConfig {
   readonly name: 'adamw' | 'sgd' | 'muon';
   /** Highest learning rate of the schedule. */
@@ -12,6 +15,22 @@ export interface OptimizerConfig {
   readonly nesterov?: boolean;
 }
 
+/** What one optimiser does to one model. */
+export interface Plan {
+  /** Lengths of the flat arrays that it remembers, by their names in optimizer.safetensors. */
+  readonly state: Readonly<Record<string, number>>;
+  /** Together they move every weight once. In the order in which threads take them: long ones first. */
+  readonly tasks: readonly Task[];
+  /** Where the config says nothing. */
+  readonly momentum: number;
+  readonly nesterov: boolean;
+}
+
+export type Planner = (model: Model) => Plan;
+
+/** Flat arrays by their names in optimizer.safetensors. */
+export type OptimizerState = Readonly<Record<string, Float32Array>>;
+
 /** Sums of squares over each parameter, in the order of the model's table. */
 export interface UpdateNorms {
   /** Of the change of the weights, as they are stored: what rounding swallowed did not happen. */
@@ -23,8 +42,7 @@ export interface UpdateNorms {
 /** Turns gradients into new weights. Everything that it remembers is in `state`: a checkpoint saves just that. */
 export interface Optimizer {
   readonly name: OptimizerConfig['name'];
-  /** Flat arrays by their names in optimizer.safetensors. */
-  readonly state: Readonly<Record<string, Float32Array>>;
+  readonly state: OptimizerState;
   /** Overwrites the weights; the gradient is only read. `t` counts the steps applied so far and this one: 1, 2, … */
   step(weights: Float32Array, gradient: Float32Array, learningRate: number, t: number): UpdateNorms;
 }

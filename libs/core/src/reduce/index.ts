@@ -1,2 +1,2 @@
 export { alignedRanges, isAligned, type Range, splitRange } from './ranges.js';
-export { BufferPool, TreeSum } from './tree-sum.js';
+export { BufferPool, sharedFloats, TreeSum } from './tree-sum.js';

@@ -8,18 +8,26 @@ interface Partial {
   readonly values: Float32Array;
 }
 
+/** An array in shared memory: threads read and write it where it lies. */
+export function sharedFloats(length: number): Float32Array {
+  return new Float32Array(new SharedArrayBuffer(4 * length));
+}
+
 /** Arrays of one size, kept for the next step instead of being allocated again. */
 export class BufferPool {
   readonly size: number;
+  readonly #allocate: (length: number) => Float32Array;
   readonly #free: Float32Array[] = [];
 
-  constructor(size: number) {
+  /** @param allocate where the arrays come from: `sharedFloats`, for threads that read them */
+  constructor(size: number, allocate = (length: number): Float32Array => new Float32Array(length)) {
     this.size = size;
+    this.#allocate = allocate;
   }
 
   /** An array of `size` values, whatever they are. */
   take(): Float32Array {
-    return this.#free.pop() ?? new Float32Array(this.size);
+    return this.#free.pop() ?? this.#allocate(this.size);
   }
 
   give(buffer: Float32Array): void {

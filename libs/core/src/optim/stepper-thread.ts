@@ -1,0 +1,59 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { blockSquares } from './clip.js';
+import { type Answer, isSetup, type Request } from './stepper-messages.js';
+import { BLOCK } from './tasks.js';
+import { Workbench } from './workbench.js';
+
+/** Floats that are moved before a thread says so: the size of a message's worth of weights. */
+const NEWS = 2 ** 20;
+
+const port = parentPort;
+const setup: unknown = workerData;
+if (port === null || !isSetup(setup)) throw new Error('stepper-thread.js is started by createStepper alone');
+const { tasks, weights, state, sums } = setup;
+const bench = new Workbench();
+const answer = (message: Answer) => port.postMessage(message);
+
+port.on('message', (request: Request) => {
+  const { call } = request;
+  try {
+    switch (request.kind) {
+      case 'squares':
+        answer({ call, kind: 'squares', sums: squares(request.gradient, request.from, request.to) });
+        break;
+      case 'step':
+        answer({ call, kind: 'step', moved: step(request) });
+        break;
+      default:
+        request satisfies never;
+    }
+  } catch (error) {
+    answer({ call, kind: 'error', error: error instanceof Error ? error : new Error(String(error)) });
+  }
+});
+answer({ call: 0, kind: 'ready' });
+
+function squares(gradient: Float32Array, from: number, to: number): number[] {
+  const sums: number[] = [];
+  for (let at = from; at < to; at += BLOCK) sums.push(blockSquares(gradient, at));
+  return sums;
+}
+
+/** Takes tasks until none is left; returns those that it did not tell of. */
+function step({ call, gradient, rates, next, tell }: Extract<Request, { kind: 'step' }>): number[] {
+  let moved: number[] = [];
+  let news = 0;
+  for (;;) {
+    const index = Atomics.add(next, 0, 1);
+    if (index >= tasks.length) return moved;
+    const task = tasks[index];
+    bench.run(task, { weights, gradient, state }, rates, sums.subarray(2 * index));
+    if (!tell) continue;
+    moved.push(index);
+    news += task.to - task.from;
+    if (news < NEWS) continue;
+    answer({ call, kind: 'moved', moved });
+    moved = [];
+    news = 0;
+  }
+}

@@ -8,6 +8,7 @@ export type {
 export type { Losses, Losses__Output } from './generated/manyhands/v1/Losses.js';
 export type { MicroBatch, MicroBatch__Output } from './generated/manyhands/v1/MicroBatch.js';
 export type { PartialSum, PartialSum__Output } from './generated/manyhands/v1/PartialSum.js';
+export type { Shape } from './generated/manyhands/v1/Shape.js';
 export type { TensorChunk, TensorChunk__Output } from './generated/manyhands/v1/TensorChunk.js';
 export type { TrainingClient, TrainingHandlers } from './generated/manyhands/v1/Training.js';
 export type { Welcome__Output } from './generated/manyhands/v1/Welcome.js';

@@ -4,7 +4,7 @@ import { loadSync } from '@grpc/proto-loader';
 import type { ProtoGrpcType } from './generated/training.js';
 
 /** Grows when an old worker could misunderstand a new coordinator, or the other way round. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** The largest message that either side accepts, in bytes: an assignment with all its tokens fits. */
 export const MAXIMUM_MESSAGE_BYTES = 32 * 1024 * 1024;

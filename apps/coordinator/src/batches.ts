@@ -1,5 +1,5 @@
 import { sampleWindows, type Window } from '@manyhands/core/data';
-import type { Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
+import type { Shape, Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
 import type { EvaluationBatch } from './evaluation.js';
 import type { Assignment, JobKind } from './machine.js';
 import type { OpenRun } from './open-run.js';
@@ -15,6 +15,19 @@ export class Batches {
     private readonly evaluation: readonly EvaluationBatch[],
     private readonly sent: (bytes: number) => void,
   ) {}
+
+  /** Every shape that a worker will be given, once. */
+  shapes(): Shape[] {
+    const { config, model, microBatch } = this.run;
+    const time = model.config.context;
+    const { sequences } = config.batch;
+    const training = [Math.min(microBatch, sequences), sequences % microBatch].filter((size) => size > 0);
+    const evaluating = this.evaluation.map(({ windows }) => windows.length);
+    return [
+      ...[...new Set(training)].map((size) => ({ sequences: size, time, train: true })),
+      ...[...new Set(evaluating)].map((size) => ({ sequences: size, time, train: false })),
+    ];
+  }
 
   /** An assignment as it goes over the wire: positions for a worker that has the shards, tokens for the others. */
   message(kind: JobKind, step: number, { id, range }: Assignment, hasShards: boolean): WireAssignment {

@@ -1,4 +1,5 @@
 import { microBatchCount, RunError } from '@manyhands/core/config';
+import type { Shape } from '@manyhands/proto';
 import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
@@ -84,6 +85,11 @@ export class Conductor implements ServiceListener {
     );
     feed.publish(run.trainer.weights, run.trainer.step);
     this.ticker = setInterval(() => this.tick(), TICK_MILLISECONDS);
+  }
+
+  /** Every shape that workers will be given. */
+  get shapes(): Shape[] {
+    return this.batches.shapes();
   }
 
   stop(): void {

@@ -4,6 +4,7 @@ import { type RunConfig, UserError } from '@manyhands/core/config';
 import { modelHash } from '@manyhands/core/model';
 import { formatJoinUrl, listen, type Server } from '@manyhands/proto';
 import { isLoopback, parseAddress, reachable, tryAddress } from './address.js';
+import { Choices } from './choices.js';
 import { Conductor } from './conductor.js';
 import type { RunEvent, RunSummary } from './events.js';
 import { openRun } from './open-run.js';
@@ -54,6 +55,7 @@ export async function startCoordinator(
   const run = await openRun({ config, out, resume, software: version, report, signal });
   try {
     const token = joinToken(out, resume);
+    const choices = new Choices(out, resume, !config.run.reproducible);
     const feed = new WeightsFeed((bytes) => conductor.sent(bytes));
     const conductor: Conductor = new Conductor(run, feed, report);
     const service = createService(
@@ -66,9 +68,12 @@ export async function startCoordinator(
         reproducible: config.run.reproducible,
         heartbeatSeconds: config.cluster.heartbeatSeconds,
         dataHash: run.data.dataHash,
+        shapes: conductor.shapes,
+        recompute: config.batch.recompute,
         size: run.model.size,
       },
       feed,
+      choices,
       conductor,
     );
     const bound = await listen(service.server, host, address.port).catch((error) => {

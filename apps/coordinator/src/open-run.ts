@@ -10,7 +10,14 @@ import {
   readRunConfig,
   saveCheckpoint,
 } from '@manyhands/core/checkpoint';
-import { microBatchCount, microBatchSize, type RunConfig, RunError, UserError } from '@manyhands/core/config';
+import {
+  microBatchCount,
+  microBatchSize,
+  type RunConfig,
+  RunError,
+  settleMicroBatch,
+  UserError,
+} from '@manyhands/core/config';
 import { openTokenData, type PrepareEvent, prepare, type TokenData } from '@manyhands/core/data';
 import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
 import { globalNorm } from '@manyhands/core/optim';
@@ -55,14 +62,16 @@ export async function openRun(options: {
   report(event: RunEvent): void;
   readonly signal: AbortSignal | undefined;
 }): Promise<OpenRun> {
-  const { config, out, resume, report, signal } = options;
+  const { out, resume, report, signal } = options;
   const say = (text: string) => report({ kind: 'status', text });
   const directory = await openRunDirectory(out, { resume });
   try {
     for (const damaged of directory.damaged) report({ kind: 'warning', text: describeDamage(damaged) });
     const { checkpoint } = directory;
-    if (checkpoint !== null) {
-      refuseChanges(out, readRunConfig(out), config);
+    const started = checkpoint === null ? null : readRunConfig(out);
+    const config = settleMicroBatch(options.config, started);
+    if (checkpoint !== null && started !== null) {
+      refuseChanges(out, settleMicroBatch(started), config);
       refuseFinished(out, checkpoint.step, config.run.steps);
     } else {
       await directory.writeConfig(config);

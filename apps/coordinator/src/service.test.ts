@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { afterEach, test } from 'node:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import { after, afterEach, test } from 'node:test';
 import {
   type Chunk,
   type CoordinatorMessage__Output,
@@ -14,6 +17,7 @@ import {
   TensorAssembler,
   type WorkerMessage,
 } from '@manyhands/proto';
+import { Choices } from './choices.js';
 import { createService, type WorkerSession } from './service.js';
 import { WeightsFeed } from './weights-feed.js';
 
@@ -26,6 +30,8 @@ const invitation = {
   reproducible: true,
   heartbeatSeconds: 1,
   dataHash: 'the-data',
+  shapes: [{ sequences: 2, time: 8, train: true }],
+  recompute: false,
   size: 600_000,
 };
 
@@ -48,6 +54,9 @@ class Listener extends EventEmitter {
   received = () => {};
 }
 
+const folder = mkdtempSync(joinPath(tmpdir(), 'manyhands-service-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
 const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0).reverse()) close();
@@ -56,7 +65,8 @@ afterEach(() => {
 async function setUp() {
   const feed = new WeightsFeed(() => {});
   const listener = new Listener();
-  const service = createService(token, invitation, feed, listener);
+  const choices = new Choices(folder, false, true);
+  const service = createService(token, invitation, feed, choices, listener);
   const port = await listen(service.server, '127.0.0.1', 0);
   closers.push(() => service.server.forceShutdown());
   const dial = (withToken = token) => {
@@ -74,8 +84,15 @@ async function setUp() {
   return { service, feed, listener, dial };
 }
 
-const hello = { protocol: PROTOCOL_VERSION, software: '1', name: 'ada', threads: 2 };
-const ready = { backend: 'cpu', mode: 'wasm', device: 'x', modelHash: 'the-model', hasData: false };
+const hello = { protocol: PROTOCOL_VERSION, software: '1', name: 'ada', threads: 2, machine: 'a machine' };
+const ready = {
+  backend: 'cpu',
+  mode: 'wasm',
+  device: 'x',
+  modelHash: 'the-model',
+  hasData: false,
+  choices: 'native',
+};
 
 async function join(scene: Awaited<ReturnType<typeof setUp>>) {
   const worker = scene.dial();
@@ -122,8 +139,9 @@ for (const [name, message, complaint] of [
   [
     'another protocol',
     { hello: { ...hello, protocol: 99 } },
-    /protocol 99.*coordinator 1: install the same version/,
+    /protocol 99.*coordinator 2: install the same version/,
   ],
+  ['no kind of machine', { hello: { ...hello, machine: '' } }, /kind of machine in 1 to 200 letters/],
   ['no threads', { hello: { ...hello, threads: 0 } }, /1 to 4096 threads, not 0/],
   ['ready before hello', { ready }, /hello first/],
 ] as const) {
@@ -134,6 +152,29 @@ for (const [name, message, complaint] of [
     assert.deepEqual(scene.listener.said, []);
   });
 }
+
+test('a worker’s machine measures for the others of its kind, which are told before they begin', async () => {
+  const scene = await setUp();
+  const first = scene.dial();
+  assert.equal((await first.answer({ hello })).welcome?.choices, '');
+  const second = scene.dial();
+  const told = second.answer({ hello });
+  first.work.write({ ready });
+  const { welcome } = await told;
+  assert.equal(welcome?.choices, 'native');
+  assert.deepEqual(
+    welcome?.shapes.map((shape) => ({ ...shape })),
+    invitation.shapes,
+  );
+});
+
+test('choices without end are refused', async () => {
+  const scene = await setUp();
+  const { answer } = scene.dial();
+  await answer({ hello });
+  const { refusal } = await answer({ ready: { ...ready, choices: 'x'.repeat(70_000) } });
+  assert.match(refusal?.reason ?? '', /65536 bytes at most/);
+});
 
 test('a worker that built another model is refused', async () => {
   const scene = await setUp();

@@ -7,12 +7,14 @@ import {
   type Metadata,
   PROTOCOL_VERSION,
   type Server,
+  type Shape,
   status,
   TensorAssembler,
   Training,
   type TrainingHandlers,
   type WorkerMessage__Output,
 } from '@manyhands/proto';
+import { type Choices, MAXIMUM_CHOICES_BYTES, type Turn } from './choices.js';
 import type { WeightsFeed } from './weights-feed.js';
 
 /** A worker as the coordinator sees it. */
@@ -49,12 +51,16 @@ export interface Invitation {
   readonly reproducible: boolean;
   readonly heartbeatSeconds: number;
   readonly dataHash: string;
+  readonly shapes: Shape[];
+  readonly recompute: boolean;
   /** Elements in the flat array of gradients. */
   readonly size: number;
 }
 
 const MAXIMUM_TEXT = 200;
 const MAXIMUM_THREADS = 4096;
+/** What the name of a kind of machine looks like. */
+const MACHINE = /^[\x20-\x7e]{1,200}$/;
 
 export interface Service {
   readonly server: Server;
@@ -67,6 +73,7 @@ export function createService(
   token: string,
   invitation: Invitation,
   feed: WeightsFeed,
+  choices: Choices,
   listener: ServiceListener,
 ): Service {
   const members = new Set<string>();
@@ -75,6 +82,7 @@ export function createService(
   let finished: string | null = null;
   const finishers = new Set<(reason: string) => void>();
 
+  const { size, ...welcome } = invitation;
   const memberOf = (metadata: Metadata): string | null => {
     const worker = String(metadata.get('worker')[0] ?? '');
     return isInvited(metadata, token) && members.has(worker) ? worker : null;
@@ -91,6 +99,7 @@ export function createService(
       }
       let id: string | null = null;
       let hello: NonNullable<WorkerMessage__Output['hello']> | null = null;
+      let turn: Turn | null = null;
       let ready = false;
       let over = false;
 
@@ -103,6 +112,7 @@ export function createService(
         call.end();
         finishers.delete(finish);
         if (id !== null) members.delete(id);
+        turn?.leave();
         if (ready && id !== null) listener.gone(id, reason);
       };
       const refuse = (reason: string) => {
@@ -129,21 +139,18 @@ export function createService(
           if (hello.threads < 1 || hello.threads > MAXIMUM_THREADS) {
             return refuse(`a worker has 1 to ${MAXIMUM_THREADS} threads, not ${hello.threads}`);
           }
+          if (!MACHINE.test(hello.machine))
+            return refuse('a worker names its kind of machine in 1 to 200 letters');
           joined += 1;
-          id = `${asciiOnly(clean(hello.name)) || 'worker'}-${joined}`;
-          members.add(id);
-          return write({
-            welcome: {
-              worker: id,
-              run: invitation.run,
-              model: invitation.model,
-              modelHash: invitation.modelHash,
-              seed: invitation.seed,
-              reproducible: invitation.reproducible,
-              heartbeatSeconds: invitation.heartbeatSeconds,
-              dataHash: invitation.dataHash,
-            },
+          const worker = `${asciiOnly(clean(hello.name)) || 'worker'}-${joined}`;
+          turn = choices.ask(hello.machine, (known) => {
+            if (over) return;
+            id = worker;
+            members.add(worker);
+            write({ welcome: { ...welcome, worker, choices: known } });
           });
+          if (turn === null) refuse('the run has workers on too many kinds of machines already');
+          return;
         }
         if (id === null || hello === null) return refuse('a worker says hello first');
         if (message.ready && !ready) {
@@ -152,6 +159,11 @@ export function createService(
               'the worker built another model than the coordinator: install the same version on both',
             );
           }
+          if (Buffer.byteLength(message.ready.choices) > MAXIMUM_CHOICES_BYTES) {
+            return refuse(`a worker tells its choices in ${MAXIMUM_CHOICES_BYTES} bytes at most`);
+          }
+          // Only where the processor computes are there choices; a worker on a GPU leaves them to the next.
+          turn?.settle(message.ready.backend === 'cpu' ? message.ready.choices : null);
           ready = true;
           listener.ready({
             id,
@@ -213,7 +225,7 @@ export function createService(
         return;
       }
       uploading.add(worker);
-      const sum = new Float32Array(invitation.size);
+      const sum = new Float32Array(size);
       const assembler = new TensorAssembler(sum);
       let assignment = 0;
       let over = false;

@@ -3,7 +3,7 @@ import type { Model } from '@manyhands/core/model';
 import { BufferPool, splitRange, TreeSum } from '@manyhands/core/reduce';
 import type { MicroBatch } from '@manyhands/core/train';
 import { Piscina } from 'piscina';
-import type { Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
+import type { Engine, Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
 
 export interface PartialResult {
   readonly sum: Float32Array;
@@ -27,6 +27,8 @@ export class ThreadPool {
     readonly info: BackendInfo,
     /** Why this backend, in words. */
     readonly reason: string,
+    /** What the threads compute with, for other machines of this kind. */
+    readonly choices: string,
   ) {
     this.buffers = new BufferPool(model.size);
   }
@@ -37,6 +39,8 @@ export class ThreadPool {
     backend: BackendChoice;
     reproducible: boolean;
     threads: number;
+    /** What another machine of this kind chose; null: the first thread measures. */
+    choices: string | null;
   }): Promise<ThreadPool> {
     const { model, threads } = options;
     const weights = [shared(model.size), shared(model.size)] as const;
@@ -51,9 +55,10 @@ export class ThreadPool {
       workerData,
     });
     try {
-      const answer = await piscina.run({ kind: 'warm', backend: options.backend });
+      const { backend, choices } = options;
+      const answer = await piscina.run({ kind: 'warm', engine: { backend, choices } });
       if (answer.kind !== 'warm') throw new Error('a thread answered out of turn');
-      return new ThreadPool(piscina, model, weights, threads, answer.info, answer.reason);
+      return new ThreadPool(piscina, model, weights, threads, answer.info, answer.reason, answer.choices);
     } catch (error) {
       await piscina.destroy();
       throw error;
@@ -61,8 +66,8 @@ export class ThreadPool {
   }
 
   /** What every thread computes with, also where the first one was left to choose. */
-  private get backend(): BackendChoice {
-    return this.info.backend === 'gpujs' ? 'gpujs' : 'cpu';
+  private get engine(): Engine {
+    return { backend: this.info.backend === 'gpujs' ? 'gpujs' : 'cpu', choices: this.choices };
   }
 
   /** Where version `version` of the weights belongs. */
@@ -83,7 +88,7 @@ export class ThreadPool {
         const output = this.free.pop() ?? shared(this.model.size);
         const losses = await this.run({
           kind: 'sum',
-          backend: this.backend,
+          engine: this.engine,
           version,
           seed,
           microBatches: microBatches.slice(piece.first, piece.first + piece.count),
@@ -111,7 +116,7 @@ export class ThreadPool {
     const parts: Promise<Losses>[] = [];
     for (let first = 0; first < microBatches.length; first += size) {
       const part = microBatches.slice(first, first + size);
-      parts.push(this.run({ kind: 'losses', backend: this.backend, version, microBatches: part }));
+      parts.push(this.run({ kind: 'losses', engine: this.engine, version, microBatches: part }));
     }
     return concatenated(await Promise.all(parts));
   }

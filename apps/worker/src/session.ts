@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { BackendChoice } from '@manyhands/core/kernels';
+import { type BackendChoice, machineKind } from '@manyhands/core/kernels';
 import { createModel, type Model, modelHash, parseModelConfig } from '@manyhands/core/model';
 import { type MicroBatch, microBatchFromTokens } from '@manyhands/core/train';
 import {
@@ -92,6 +92,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       backend: options.backend,
       reproducible: welcome.reproducible,
       threads: options.threads,
+      choices: welcome.choices === '' ? null : welcome.choices,
     });
     close = () => pool.close();
     if (over) return close();
@@ -155,7 +156,10 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     });
 
     const { backend, mode, device } = pool.info;
-    work.write({ ready: { backend, mode, device, modelHash: welcome.modelHash, hasData: data !== null } });
+    const { modelHash: hash } = welcome;
+    work.write({
+      ready: { backend, mode, device, modelHash: hash, hasData: data !== null, choices: pool.choices },
+    });
     joined = true;
     options.status(
       `${welcome.worker} computes with ${backend} (${mode}, ${device}) on ${threads(options.threads)}: ${pool.reason}`,
@@ -195,6 +199,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       software: options.version,
       name: options.name || hostname(),
       threads: options.threads,
+      machine: machineKind(),
     },
   });
 

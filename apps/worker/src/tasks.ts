@@ -11,11 +11,18 @@ export interface ThreadSetup {
   readonly weights: readonly [Float32Array, Float32Array];
 }
 
+/** What a thread computes with. */
+export interface Engine {
+  readonly backend: BackendChoice;
+  /** What the run's first worker of this kind of machine chose; null: measure. */
+  readonly choices: string | null;
+}
+
 export type ThreadTask =
-  | { readonly kind: 'warm'; readonly backend: BackendChoice }
+  | { readonly kind: 'warm'; readonly engine: Engine }
   | {
       readonly kind: 'sum';
-      readonly backend: BackendChoice;
+      readonly engine: Engine;
       readonly version: number;
       readonly seed: number;
       /** Neighbours in the batch that form one node of its tree. */
@@ -25,7 +32,7 @@ export type ThreadTask =
     }
   | {
       readonly kind: 'losses';
-      readonly backend: BackendChoice;
+      readonly engine: Engine;
       readonly version: number;
       readonly microBatches: readonly MicroBatch[];
     };
@@ -37,5 +44,10 @@ export interface Losses {
 }
 
 export type ThreadAnswer =
-  | { readonly kind: 'warm'; readonly info: BackendInfo; readonly reason: string }
+  | {
+      readonly kind: 'warm';
+      readonly info: BackendInfo;
+      readonly reason: string;
+      readonly choices: string;
+    }
   | { readonly kind: 'losses'; readonly losses: Losses };

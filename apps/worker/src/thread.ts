@@ -1,9 +1,9 @@
 import { workerData } from 'node:worker_threads';
-import { type BackendChoice, createKernels, KernelError } from '@manyhands/core/kernels';
+import { createKernels, KernelError } from '@manyhands/core/kernels';
 import { createModel } from '@manyhands/core/model';
 import { BufferPool, TreeSum } from '@manyhands/core/reduce';
 import { Learner } from '@manyhands/core/train';
-import type { Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
+import type { Engine, Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
 
 /** What runs inside a pool thread: one backend, one copy of the model on it. No network lives here. */
 
@@ -15,21 +15,25 @@ const gradient = buffers.take();
 let engine: Promise<{ learner: Learner; answer: ThreadAnswer & { kind: 'warm' } }> | null = null;
 let loaded = -1;
 
-async function start(backend: BackendChoice) {
-  const { kernels, reason } = await createKernels(backend, { reproducible: setup.reproducible });
-  if (setup.reproducible && !kernels.info.reproducible) {
+async function start({ backend, choices }: Engine) {
+  const { reproducible } = setup;
+  const { kernels, reason } = await createKernels(backend, {
+    reproducible,
+    ...(choices === null ? {} : { choices }),
+  });
+  if (reproducible && !kernels.info.reproducible) {
     throw new KernelError(
       `a reproducible run needs the same bits on every processor, which ${backend} does not give: use cpu`,
     );
   }
   return {
     learner: Learner.create(kernels, model),
-    answer: { kind: 'warm' as const, info: kernels.info, reason },
+    answer: { kind: 'warm' as const, info: kernels.info, reason, choices: kernels.choices() },
   };
 }
 
-async function learnerWith(backend: BackendChoice, version: number): Promise<Learner> {
-  engine ??= start(backend);
+async function learnerWith(chosen: Engine, version: number): Promise<Learner> {
+  engine ??= start(chosen);
   const { learner } = await engine;
   if (version !== loaded) {
     learner.setWeights(setup.weights[version % 2]);
@@ -41,10 +45,10 @@ async function learnerWith(backend: BackendChoice, version: number): Promise<Lea
 export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
   switch (task.kind) {
     case 'warm':
-      engine ??= start(task.backend);
+      engine ??= start(task.engine);
       return (await engine).answer;
     case 'sum': {
-      const learner = await learnerWith(task.backend, task.version);
+      const learner = await learnerWith(task.engine, task.version);
       const losses: Losses = { sums: [], targets: [] };
       const count = task.microBatches.length;
       // A node's subtree over its own numbers has the shape that it has within the batch's tree.
@@ -63,7 +67,7 @@ export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
       return { kind: 'losses', losses };
     }
     case 'losses': {
-      const learner = await learnerWith(task.backend, task.version);
+      const learner = await learnerWith(task.engine, task.version);
       const losses: Losses = { sums: [], targets: [] };
       for (const microBatch of task.microBatches) {
         const each = await learner.losses(microBatch);

@@ -1,7 +1,8 @@
 import type { AttentionSizes } from '../shapes.js';
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
 import { type Cube, type Matrix, program, type Thread } from './program.js';
 import { concat } from './rows.js';
+import type { DeviceTensor } from './tape.js';
 
 /** Where the heads lie in a row of qkv: the queries of all heads, then the keys, then the values. */
 interface Heads {

@@ -1,7 +1,8 @@
 import { DROPOUT, dropoutScale, dropoutThreshold } from '../../numeric/index.js';
 import { type DropoutKey, KernelError } from '../kernels.js';
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
 import { type Helper, type Matrix, program, type Thread } from './program.js';
+import type { DeviceTensor } from './tape.js';
 
 /*
  * Philox4x32-10 (Salmon et al. 2011), bit for bit that of numeric's `dropoutMask`. A kernel's variables are float32,
@@ -146,21 +147,17 @@ const dropEntries = program<Scale>(
   ...helpers,
 );
 
-/** @throws KernelError where the probability is not in [0, 1) or a part of the key is no 32-bit number */
+/**
+ * The key is read again in each run of a program.
+ * @throws KernelError where the probability is not in [0, 1) or, when it is read, a part of the key is no 32-bit number
+ */
 export function dropout(device: Device, x: DeviceTensor, probability: number, key: DropoutKey): DeviceTensor {
-  const { seed, step, microBatch, layer } = key;
   if (!(probability >= 0 && probability < 1)) {
     throw new KernelError(
       `dropout's probability is ${probability}, but must be from 0 up to, not including, 1`,
     );
   }
-  for (const word of [seed, step, microBatch, layer]) {
-    if (word >>> 0 !== word) throw new KernelError(`dropout: ${word} in the key is not from 0 to 2³²−1`);
-  }
-  const place = device.upload(
-    Float32Array.from([seed, step, microBatch, layer, DROPOUT].flatMap(halves)),
-    [10],
-  );
+  const place = device.feed(() => placeOf(key), [10]);
   const blocks = Math.ceil((x.rows * x.columns) / 4);
   const shape = [Math.ceil(blocks / blocksPerRow), Math.min(blocks, blocksPerRow)];
   const [thresholdA, thresholdB] = halves(dropoutThreshold(probability));
@@ -169,6 +166,13 @@ export function dropout(device: Device, x: DeviceTensor, probability: number, ke
   const out = device.launch(dropEntries, { scale }, x.shape, [x, stay, x.columns]);
   device.release([place, stay]);
   return out;
+}
+
+function placeOf({ seed, step, microBatch, layer }: DropoutKey): Float32Array {
+  for (const word of [seed, step, microBatch, layer]) {
+    if (word >>> 0 !== word) throw new KernelError(`dropout: ${word} in the key is not from 0 to 2³²−1`);
+  }
+  return Float32Array.from([seed, step, microBatch, layer, DROPOUT].flatMap(halves));
 }
 
 function halves(word: number): [number, number] {

@@ -1,6 +1,7 @@
 import type { ActivationKind } from '../kernels.js';
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
 import { type Helper, type Matrix, type Program, program, type Thread } from './program.js';
+import type { DeviceTensor } from './tape.js';
 
 /** 1 / (1 + e⁻ᶻ), with no exponential that could overflow. */
 function sigmoid(z: number): number {
@@ -149,4 +150,10 @@ const sum = program(function sum(this: Thread<object>, a: Matrix, b: Matrix): nu
 
 export function add(device: Device, a: DeviceTensor, b: DeviceTensor): DeviceTensor {
   return device.launch(sum, {}, a.shape, [a, b]);
+}
+
+export function accumulate(device: Device, target: DeviceTensor, x: DeviceTensor): void {
+  const total = add(device, target, x);
+  device.place(target, total);
+  device.release([total]);
 }

@@ -1,6 +1,6 @@
 import { KernelError } from '../kernels.js';
 
-/** The part of gpu.js 2.24 that is used here, as its source defines it: its own types leave WebGPU out. */
+/** The part of gpu.js 2.24 that is used here, as its source defines it: its own types leave WebGPU and pipelines out. */
 export interface GpuJs {
   readonly GPU: new (settings: { mode: GpuMode }) => Gpu;
   readonly Input: new (values: Float32Array, size: readonly number[]) => object;
@@ -11,36 +11,86 @@ export type GpuMode = 'webgpu' | 'webasm' | 'cpu';
 
 export interface Gpu {
   createKernel(source: (...operands: never[]) => number, settings: object): GpuKernel;
+  createPipeline(trace: (...operands: object[]) => object[], settings: { threads: boolean }): GpuPipeline;
   destroy(): Promise<void>;
 }
 
+/** A matrix is an array of rows, a cube an array of matrices. */
+export type Rows = readonly (Float32Array | readonly Float32Array[])[] | Float32Array;
+
+/** Called while a pipeline is traced, a kernel answers with a handle instead of rows. */
 export interface GpuKernel {
-  (...operands: readonly (Handle | object | number)[]): Handle | Promise<Handle>;
+  (...operands: readonly (object | number)[]): Rows;
   setOutput(size: readonly number[]): void;
   readonly kernel: {
     readonly constructor: { readonly mode: string };
     readonly fallbackReason: string | null;
+    /** Translates and compiles for operands of these types, whatever their sizes. */
+    build(...operands: readonly (object | number)[]): Promise<void>;
+    // Of a kernel for WebGPU that is built:
+    readonly computePipeline: object;
+    readonly bindGroupLayout: object;
+    readonly workgroupSize: readonly number[];
+    readonly paramsLayout: ParamsLayout;
   };
 }
 
-/** What a kernel returns: rows in this process's memory, or a buffer that stays on the device. */
-export type Handle = readonly Float32Array[] | BufferHandle;
+/** Where the sizes of the arrays and the numbers lie in a kernel's uniform buffer, in bytes. */
+export interface ParamsLayout {
+  readonly arrayArgs: readonly { readonly index: number; readonly dimsOffset: number }[];
+  readonly scalarArgs: readonly { readonly index: number; readonly offset: number }[];
+  readonly byteLength: number;
+}
 
-export interface BufferHandle {
-  toArray(): Promise<readonly Float32Array[]>;
-  delete(): void;
+export interface GpuPipeline {
+  (...operands: readonly object[]): Promise<readonly Rows[]>;
+  readonly executorKind: string;
+  readonly fallbackReason: string | null;
+  readonly backend: string | null;
+  destroy(): Promise<void>;
 }
 
 export interface WebGpuContext {
   readonly adapter: {
     readonly info: Readonly<Record<'description' | 'device' | 'vendor' | 'architecture', string>>;
   };
-  readonly device: {
-    addEventListener(
-      type: 'uncapturederror',
-      listener: (event: { error: { message: string } }) => void,
-    ): void;
+  readonly device: WebGpuDevice;
+}
+
+/** The part of WebGPU that is used here (W3C, WebGPU). */
+export interface WebGpuDevice {
+  readonly limits: {
+    readonly maxStorageBufferBindingSize: number;
+    readonly maxBufferSize: number;
+    readonly maxComputeWorkgroupsPerDimension: number;
   };
+  readonly queue: {
+    writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBuffer | Float32Array): void;
+    submit(commands: readonly object[]): void;
+  };
+  createBuffer(description: { size: number; usage: number }): GpuBuffer;
+  createBindGroup(description: { layout: object; entries: readonly object[] }): object;
+  createCommandEncoder(): CommandEncoder;
+  addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+}
+
+export interface GpuBuffer {
+  readonly size: number;
+  destroy(): void;
+  mapAsync(mode: number): Promise<void>;
+  getMappedRange(): ArrayBuffer;
+  unmap(): void;
+}
+
+export interface CommandEncoder {
+  beginComputePass(): {
+    setPipeline(pipeline: object): void;
+    setBindGroup(index: number, group: object): void;
+    dispatchWorkgroups(x: number, y: number, z: number): void;
+    end(): void;
+  };
+  copyBufferToBuffer(from: GpuBuffer, at: number, to: GpuBuffer, offset: number, bytes: number): void;
+  finish(): object;
 }
 
 /** The npm packages behind this backend, which an installation may leave out. */

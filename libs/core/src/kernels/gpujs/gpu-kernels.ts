@@ -3,9 +3,11 @@ import {
   type AttentionShape,
   type BackendInfo,
   type DropoutKey,
+  type HeadLoss,
   KernelError,
   type Kernels,
   type Mark,
+  type Program,
   type RopeOptions,
   type Shape,
   type Tensor,
@@ -13,16 +15,17 @@ import {
 } from '../kernels.js';
 import * as shapes from '../shapes.js';
 import { attention, attentionBackward } from './attention.js';
-import { Device, DeviceTensor } from './device.js';
+import { Device } from './device.js';
 import { dropout } from './dropout.js';
-import { activation, activationBackward, add, swiglu, swigluBackward } from './elementwise.js';
+import { accumulate, activation, activationBackward, add, swiglu, swigluBackward } from './elementwise.js';
+import type { LaunchRecord } from './engine.js';
 import type { Libraries } from './foreign.js';
-import type { LaunchRecord } from './launcher.js';
 import { linear, linearBackward } from './linear.js';
-import { crossEntropy, crossEntropyBackward } from './loss.js';
+import { crossEntropy, crossEntropyBackward, headLoss } from './loss.js';
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norm.js';
 import { RopeTables } from './rope.js';
-import { concat, embedding, embeddingBackward, rows, split, writeRows } from './rows.js';
+import { concat, embedding, embeddingBackward, rows, split } from './rows.js';
+import { DeviceTensor } from './tape.js';
 
 /** Every operation as gpu.js kernels on one device. */
 export class GpuKernels implements Kernels {
@@ -65,13 +68,30 @@ export class GpuKernels implements Kernels {
     this.device.overwrite(this.floats(target), data);
   }
 
+  writeIndices(target: Tensor, data: Int32Array): void {
+    shapes.checkShape(target.shape, data.length);
+    this.device.overwriteIndices(this.indexes(target), data);
+  }
+
   async read(tensor: Tensor): Promise<Float32Array> {
     return this.device.read(this.own(tensor));
   }
 
   async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
     shapes.checkShape(tensor.shape, target.length);
-    target.set(await this.read(tensor));
+    await this.device.read(this.own(tensor), target);
+  }
+
+  compile<T>(build: () => T): Program<T> {
+    return this.device.record(build, (result) => tensorsIn(result).map((tensor) => this.own(tensor)));
+  }
+
+  hook(tensors: readonly Tensor[], then: () => void): void {
+    this.device.hook({ tensors: tensors.map((tensor) => this.own(tensor)), then });
+  }
+
+  choices(): string {
+    return '';
   }
 
   mark(): Mark {
@@ -90,21 +110,20 @@ export class GpuKernels implements Kernels {
 
   private async close(): Promise<void> {
     this.release(0);
-    this.tables.release();
     await this.device.close();
   }
 
   embedding(table: Tensor, ids: Tensor): Tensor {
     const [rows] = shapes.matrix("embedding's table", table);
     const index = this.indexes(ids);
-    shapes.checkRange('embedding', index.range, 0, rows);
+    index.demand('embedding', 0, rows, this.device.recording);
     return this.keep(embedding(this.device, this.floats(table), index));
   }
 
   embeddingBackward(gradient: Tensor, ids: Tensor, rows: number): Tensor {
     const index = this.indexes(ids);
     shapes.expectShape("embedding's gradient", gradient, index.columns, null);
-    shapes.checkRange('embedding', index.range, 0, rows);
+    index.demand('embedding', 0, rows, this.device.recording);
     return this.keep(embeddingBackward(this.device, this.floats(gradient), index, rows));
   }
 
@@ -189,7 +208,7 @@ export class GpuKernels implements Kernels {
   rope(x: Tensor, positions: Tensor, options: RopeOptions, inverse: boolean): Tensor {
     shapes.ropeSizes(x, positions, options);
     const index = this.indexes(positions);
-    shapes.checkRange('rope', index.range, 0, Number.POSITIVE_INFINITY);
+    index.demand('rope', 0, Number.POSITIVE_INFINITY, false);
     return this.keep(this.tables.rope(this.floats(x), index, options, inverse));
   }
 
@@ -214,6 +233,16 @@ export class GpuKernels implements Kernels {
     return this.keep(add(this.device, this.floats(a), this.floats(b)));
   }
 
+  accumulate(target: Tensor, x: Tensor): void {
+    shapes.sameShape("accumulate's x", target, x);
+    accumulate(this.device, this.floats(target), this.floats(x));
+  }
+
+  copy(target: Tensor, x: Tensor): void {
+    shapes.sameShape("copy's x", target, x);
+    this.device.place(this.floats(target), this.floats(x));
+  }
+
   concat(parts: readonly Tensor[]): Tensor {
     shapes.concatSizes(parts);
     return this.keep(
@@ -234,18 +263,30 @@ export class GpuKernels implements Kernels {
   }
 
   crossEntropy(logits: Tensor, targets: Tensor) {
-    const index = this.indexes(targets);
-    shapes.crossEntropySizes(logits, targets, index.range);
+    const index = this.targets(logits, targets);
     return this.keepAll(crossEntropy(this.device, this.floats(logits), index));
   }
 
   crossEntropyBackward(gradient: Tensor, logits: Tensor, targets: Tensor, logSumExp: Tensor): Tensor {
-    const index = this.indexes(targets);
-    const { n } = shapes.crossEntropySizes(logits, targets, index.range);
+    const index = this.targets(logits, targets);
+    const n = index.columns;
     shapes.expectShape("crossEntropy's gradient", gradient, n);
     shapes.expectShape("crossEntropy's logSumExp", logSumExp, n);
     const [g, scores, sums] = [gradient, logits, logSumExp].map((tensor) => this.floats(tensor));
     return this.keep(crossEntropyBackward(this.device, g, scores, index, sums));
+  }
+
+  headLoss(x: Tensor, weight: Tensor, targets: Tensor, gradients: boolean): HeadLoss {
+    const { n, m } = shapes.linearSizes(x, weight, null, 'outIn');
+    shapes.expectShape("headLoss's targets", targets, n);
+    const index = this.indexes(targets);
+    index.demand('headLoss', -1, m, this.device.recording);
+    const made = headLoss(this.device, this.floats(x), this.floats(weight), index, gradients);
+    return {
+      losses: this.keep(made.losses),
+      x: made.x && this.keep(made.x),
+      weight: made.weight && this.keep(made.weight),
+    };
   }
 
   rows(x: Tensor, first: number, count: number): Tensor {
@@ -257,10 +298,12 @@ export class GpuKernels implements Kernels {
     const [count] = shapes.matrix("writeRows' x", x);
     const { c } = shapes.rowSizes("writeRows' target", target, first, count);
     shapes.expectShape("writeRows' x", x, count, c);
-    writeRows(this.device, this.floats(target), first, this.floats(x));
+    this.device.place(this.floats(target), this.floats(x), first);
   }
 
+  /** A program's tensors are its own. */
   private keep(tensor: DeviceTensor): Tensor {
+    if (this.device.recording) return tensor;
     this.made.push({ serial: this.serial, tensor });
     this.serial += 1;
     return tensor;
@@ -269,6 +312,13 @@ export class GpuKernels implements Kernels {
   private keepAll<Name extends string>(tensors: Record<Name, DeviceTensor>): Record<Name, Tensor> {
     for (const tensor of Object.values<DeviceTensor>(tensors)) this.keep(tensor);
     return tensors;
+  }
+
+  private targets(logits: Tensor, targets: Tensor): DeviceTensor {
+    const index = this.indexes(targets);
+    const { v } = shapes.crossEntropySizes(logits, targets, index.range);
+    index.demand('crossEntropy', -1, v, this.device.recording);
+    return index;
   }
 
   private floats(tensor: Tensor): DeviceTensor {
@@ -280,10 +330,21 @@ export class GpuKernels implements Kernels {
   }
 
   private own(tensor: Tensor, type: Tensor['type'] = tensor.type): DeviceTensor {
-    if (!(tensor instanceof DeviceTensor) || tensor.device !== this.device || tensor.type !== type) {
+    if (!(tensor instanceof DeviceTensor) || tensor.owner !== this.device || tensor.type !== type) {
       throw new KernelError(`not a tensor of ${type === 'float' ? 'floats' : 'indices'} of this backend`);
     }
     if (tensor.released) throw new KernelError('the tensor was released');
     return tensor;
   }
+}
+
+/** The tensors within a program's result. */
+function tensorsIn(value: unknown, seen = new Set<object>()): DeviceTensor[] {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return [];
+  seen.add(value);
+  if (value instanceof DeviceTensor) return [value];
+  if (ArrayBuffer.isView(value)) return [];
+  const parts: Iterable<unknown> =
+    value instanceof Map || value instanceof Set ? value : Object.values(value);
+  return [...parts].flatMap((part) => tensorsIn(part, seen));
 }

@@ -1,7 +1,7 @@
 import type { GpuMode } from './foreign.js';
 import { GpuKernels } from './gpu-kernels.js';
 
-export type { LaunchRecord } from './launcher.js';
+export type { LaunchRecord } from './engine.js';
 export type { GpuKernels, GpuMode };
 
 /**

@@ -1,16 +1,34 @@
 import type { WeightLayout } from '../kernels.js';
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
 import { type Matrix, program, type Thread } from './program.js';
+import type { DeviceTensor } from './tape.js';
 
 interface Inner {
   /** The length of the sums. */
   readonly inner: number;
+  /** As much of it as comes in eights. */
+  readonly whole: number;
 }
+
+/*
+ * A thread computes one number, so there is no tile to keep in registers: what helps is to do eight steps of a sum a
+ * round, in their order, so that indices are computed and the end is looked for once.
+ */
 
 /** left · right */
 const multiply = program<Inner>(function multiply(this: Thread<Inner>, left: Matrix, right: Matrix): number {
   let sum = 0;
-  for (let k = 0; k < this.constants.inner; k++) {
+  for (let k = 0; k < this.constants.whole; k += 8) {
+    sum += left[this.thread.y][k] * right[k][this.thread.x];
+    sum += left[this.thread.y][k + 1] * right[k + 1][this.thread.x];
+    sum += left[this.thread.y][k + 2] * right[k + 2][this.thread.x];
+    sum += left[this.thread.y][k + 3] * right[k + 3][this.thread.x];
+    sum += left[this.thread.y][k + 4] * right[k + 4][this.thread.x];
+    sum += left[this.thread.y][k + 5] * right[k + 5][this.thread.x];
+    sum += left[this.thread.y][k + 6] * right[k + 6][this.thread.x];
+    sum += left[this.thread.y][k + 7] * right[k + 7][this.thread.x];
+  }
+  for (let k = this.constants.whole; k < this.constants.inner; k += 1) {
     sum += left[this.thread.y][k] * right[k][this.thread.x];
   }
   return sum;
@@ -23,7 +41,17 @@ const multiplyTransposed = program<Inner>(function multiplyTransposed(
   right: Matrix,
 ): number {
   let sum = 0;
-  for (let k = 0; k < this.constants.inner; k++) {
+  for (let k = 0; k < this.constants.whole; k += 8) {
+    sum += left[this.thread.y][k] * right[this.thread.x][k];
+    sum += left[this.thread.y][k + 1] * right[this.thread.x][k + 1];
+    sum += left[this.thread.y][k + 2] * right[this.thread.x][k + 2];
+    sum += left[this.thread.y][k + 3] * right[this.thread.x][k + 3];
+    sum += left[this.thread.y][k + 4] * right[this.thread.x][k + 4];
+    sum += left[this.thread.y][k + 5] * right[this.thread.x][k + 5];
+    sum += left[this.thread.y][k + 6] * right[this.thread.x][k + 6];
+    sum += left[this.thread.y][k + 7] * right[this.thread.x][k + 7];
+  }
+  for (let k = this.constants.whole; k < this.constants.inner; k += 1) {
     sum += left[this.thread.y][k] * right[this.thread.x][k];
   }
   return sum;
@@ -36,11 +64,25 @@ const transposedMultiply = program<Inner>(function transposedMultiply(
   right: Matrix,
 ): number {
   let sum = 0;
-  for (let k = 0; k < this.constants.inner; k++) {
+  for (let k = 0; k < this.constants.whole; k += 8) {
+    sum += left[k][this.thread.y] * right[k][this.thread.x];
+    sum += left[k + 1][this.thread.y] * right[k + 1][this.thread.x];
+    sum += left[k + 2][this.thread.y] * right[k + 2][this.thread.x];
+    sum += left[k + 3][this.thread.y] * right[k + 3][this.thread.x];
+    sum += left[k + 4][this.thread.y] * right[k + 4][this.thread.x];
+    sum += left[k + 5][this.thread.y] * right[k + 5][this.thread.x];
+    sum += left[k + 6][this.thread.y] * right[k + 6][this.thread.x];
+    sum += left[k + 7][this.thread.y] * right[k + 7][this.thread.x];
+  }
+  for (let k = this.constants.whole; k < this.constants.inner; k += 1) {
     sum += left[k][this.thread.y] * right[k][this.thread.x];
   }
   return sum;
 });
+
+function innerOf(inner: number): Inner {
+  return { inner, whole: inner - (inner % 8) };
+}
 
 const addToRows = program<object>(function addToRows(
   this: Thread<object>,
@@ -69,7 +111,7 @@ export function linear(
   bias: DeviceTensor | null,
   layout: WeightLayout,
 ): DeviceTensor {
-  const inner = { inner: x.columns };
+  const inner = innerOf(x.columns);
   const product =
     layout === 'inOut'
       ? device.launch(multiply, inner, [x.rows, weight.columns], [x, weight])
@@ -88,8 +130,8 @@ export function linearBackward(
   hasBias: boolean,
   layout: WeightLayout,
 ): { x: DeviceTensor; weight: DeviceTensor; bias: DeviceTensor | null } {
-  const outputs = { inner: gradient.columns };
-  const positions = { inner: x.rows };
+  const outputs = innerOf(gradient.columns);
+  const positions = innerOf(x.rows);
   return {
     x: device.launch(layout === 'inOut' ? multiplyTransposed : multiply, outputs, x.shape, [
       gradient,

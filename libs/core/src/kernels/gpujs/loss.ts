@@ -1,5 +1,9 @@
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
+import { accumulate } from './elementwise.js';
+import { linear, linearBackward } from './linear.js';
 import { type Matrix, program, type Thread } from './program.js';
+import { block, rows } from './rows.js';
+import type { DeviceTensor } from './tape.js';
 
 interface Classes {
   readonly classes: number;
@@ -75,4 +79,59 @@ export function crossEntropyBackward(
   logSumExp: DeviceTensor,
 ): DeviceTensor {
   return device.launch(softmaxMinusTarget, {}, logits.shape, [gradient, logits, targets, logSumExp]);
+}
+
+/** So many logits are there at once: 64 MiB of them, and as many slopes. */
+const LOGITS_AT_ONCE = 2 ** 24;
+
+/**
+ * x [N,C], weight [V,C], targets [N] → losses [N] and the gradients of their sum, in blocks of rows, so that no [N,V]
+ * tensor is there where it would be large.
+ */
+export function headLoss(
+  device: Device,
+  x: DeviceTensor,
+  weight: DeviceTensor,
+  targets: DeviceTensor,
+  gradients: boolean,
+  logitsAtOnce = LOGITS_AT_ONCE,
+): { losses: DeviceTensor; x: DeviceTensor | null; weight: DeviceTensor | null } {
+  const size = Math.min(x.rows, Math.max(1, Math.floor(logitsAtOnce / weight.rows)));
+  if (size === x.rows) return blockLoss(device, x, weight, targets, gradients);
+  const losses = device.empty([x.rows]);
+  const toX = gradients ? device.empty(x.shape) : null;
+  let toWeight: DeviceTensor | null = null;
+  for (let first = 0; first < x.rows; first += size) {
+    const count = Math.min(size, x.rows - first);
+    const part = rows(device, x, first, count);
+    const aims = block(device, targets, 0, first, [count]);
+    const made = blockLoss(device, part, weight, aims, gradients);
+    device.place(losses, made.losses, 0, first);
+    if (toX !== null && made.x !== null) device.place(toX, made.x, first);
+    if (toWeight !== null && made.weight !== null) accumulate(device, toWeight, made.weight);
+    toWeight ??= made.weight;
+    const done = [part, aims, made.losses, made.x, made.weight === toWeight ? null : made.weight];
+    device.release(done.flatMap((tensor) => tensor ?? []));
+  }
+  return { losses, x: toX, weight: toWeight };
+}
+
+function blockLoss(
+  device: Device,
+  x: DeviceTensor,
+  weight: DeviceTensor,
+  targets: DeviceTensor,
+  gradients: boolean,
+): { losses: DeviceTensor; x: DeviceTensor | null; weight: DeviceTensor | null } {
+  const logits = linear(device, x, weight, null, 'outIn');
+  const { losses, logSumExp } = crossEntropy(device, logits, targets);
+  if (!gradients) {
+    device.release([logits, logSumExp]);
+    return { losses, x: null, weight: null };
+  }
+  const ones = device.upload(new Float32Array(x.rows).fill(1), [x.rows]);
+  const slopes = crossEntropyBackward(device, ones, logits, targets, logSumExp);
+  const back = linearBackward(device, slopes, x, weight, false, 'outIn');
+  device.release([logits, logSumExp, ones, slopes]);
+  return { losses, x: back.x, weight: back.weight };
 }

@@ -1,6 +1,7 @@
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
 import { sumRows } from './linear.js';
 import { type Matrix, program, type Thread } from './program.js';
+import type { DeviceTensor } from './tape.js';
 
 interface Columns {
   readonly columns: number;

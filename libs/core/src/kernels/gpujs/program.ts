@@ -23,6 +23,9 @@ export interface Program<Constants> {
   readonly helpers: readonly Helper[];
 }
 
+/** A program whatever its constants. */
+export type AnyProgram = Program<never>;
+
 /** A function that programs call. `integers`: its arguments and result are 32-bit integers, which may wrap. */
 export interface Helper {
   readonly source: (...values: number[]) => number;

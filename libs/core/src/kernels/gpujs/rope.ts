@@ -1,7 +1,8 @@
 import { math } from '../../numeric/index.js';
 import type { RopeOptions } from '../kernels.js';
-import type { Device, DeviceTensor } from './device.js';
+import type { Device } from './device.js';
 import { type Matrix, program, type Thread } from './program.js';
+import type { DeviceTensor } from './tape.js';
 
 interface HeadDim {
   readonly headDim: number;
@@ -34,28 +35,21 @@ const rotate = program<HeadDim>(function rotate(
 
 /**
  * The angles of rotary embedding, [positions, headDim / 2], made here in float64: a GPU's sine may be wrong by
- * 2⁻¹¹ (WGSL, accuracy of sin). They grow by doubling and live as long as the device.
+ * 2⁻¹¹ (WGSL, accuracy of sin). They grow by doubling and live as long as the device: a program may use an older one.
  */
 export class RopeTables {
-  private readonly tables = new Map<string, { cosines: DeviceTensor; sines: DeviceTensor }>();
+  private readonly tables = new Map<string, Table>();
 
   constructor(private readonly device: Device) {}
 
   rope(x: DeviceTensor, positions: DeviceTensor, options: RopeOptions, inverse: boolean): DeviceTensor {
     const { cosines, sines } = this.upTo(positions.range.greatest, options);
+    positions.demand('rope', 0, cosines.rows, this.device.recording);
     const operands = [x, positions, cosines, sines, inverse ? -1 : 1];
     return this.device.launch(rotate, { headDim: options.headDim }, x.shape, operands);
   }
 
-  release(): void {
-    for (const { cosines, sines } of this.tables.values()) this.device.release([cosines, sines]);
-    this.tables.clear();
-  }
-
-  private upTo(
-    greatest: number,
-    { headDim, theta }: RopeOptions,
-  ): { cosines: DeviceTensor; sines: DeviceTensor } {
+  private upTo(greatest: number, { headDim, theta }: RopeOptions): Table {
     const key = `${headDim} ${theta}`;
     const known = this.tables.get(key);
     if (known !== undefined && known.cosines.rows > greatest) return known;
@@ -66,12 +60,16 @@ export class RopeTables {
       for (let position = 0; position < shape[0]; position++)
         angles[position * shape[1] + pair] = position * frequency;
     }
-    const fresh = {
+    const fresh = this.device.outside(() => ({
       cosines: this.device.upload(angles.map(math.cos), shape),
       sines: this.device.upload(angles.map(math.sin), shape),
-    };
-    if (known !== undefined) this.device.release([known.cosines, known.sines]);
+    }));
     this.tables.set(key, fresh);
     return fresh;
   }
+}
+
+interface Table {
+  readonly cosines: DeviceTensor;
+  readonly sines: DeviceTensor;
 }

@@ -1,5 +1,7 @@
-import type { Device, DeviceTensor } from './device.js';
+import type { Shape } from '../kernels.js';
+import type { Device } from './device.js';
 import { type Matrix, program, type Thread } from './program.js';
+import type { DeviceTensor } from './tape.js';
 
 const gather = program(function gather(this: Thread<object>, table: Matrix, ids: Matrix): number {
   return table[ids[0][this.thread.y]][this.thread.x];
@@ -36,27 +38,13 @@ const besideEachOther = program(function besideEachOther(
   return right[this.thread.y][this.thread.x - leftColumns];
 });
 
-const block = program(function block(
+const copyBlock = program(function copyBlock(
   this: Thread<object>,
   x: Matrix,
   firstRow: number,
   firstColumn: number,
 ): number {
   return x[this.thread.y + firstRow][this.thread.x + firstColumn];
-});
-
-const replaceRows = program(function replaceRows(
-  this: Thread<object>,
-  target: Matrix,
-  rows: Matrix,
-  first: number,
-  count: number,
-): number {
-  const row = this.thread.y - first;
-  if (row >= 0 && row < count) {
-    return rows[row][this.thread.x];
-  }
-  return target[this.thread.y][this.thread.x];
 });
 
 export function embedding(device: Device, table: DeviceTensor, ids: DeviceTensor): DeviceTensor {
@@ -91,16 +79,23 @@ export function concat(device: Device, parts: readonly DeviceTensor[]): DeviceTe
 export function split(device: Device, x: DeviceTensor, columns: readonly number[]): DeviceTensor[] {
   let first = 0;
   return columns.map((count) => {
-    const part = device.launch(block, {}, [x.rows, count], [x, 0, first]);
+    const part = block(device, x, 0, first, [x.rows, count]);
     first += count;
     return part;
   });
 }
 
 export function rows(device: Device, x: DeviceTensor, first: number, count: number): DeviceTensor {
-  return device.launch(block, {}, [count, x.columns], [x, first, 0]);
+  return block(device, x, first, 0, [count, x.columns]);
 }
 
-export function writeRows(device: Device, target: DeviceTensor, first: number, x: DeviceTensor): void {
-  device.launchInto(target, replaceRows, {}, [target, x, first, x.rows]);
+/** A part of a matrix that begins at a row and a column. */
+export function block(
+  device: Device,
+  x: DeviceTensor,
+  firstRow: number,
+  firstColumn: number,
+  shape: Shape,
+): DeviceTensor {
+  return device.launch(copyBlock, {}, shape, [x, firstRow, firstColumn]);
 }

@@ -9,6 +9,7 @@ import { KernelError } from '../../kernels.js';
 import type { GpuMode } from '../foreign.js';
 import type { GpuKernels } from '../gpu-kernels.js';
 import { createGpuKernels } from '../index.js';
+import { programsHold } from './programs.js';
 
 /** What holds in every mode. WebGPU's turn comes in a process that finds a GPU. */
 export function holdsInMode(mode: GpuMode): void {
@@ -20,13 +21,15 @@ export function holdsInMode(mode: GpuMode): void {
   };
   conformance(`gpu.js in mode ${mode}`, create, 1e-5);
 
+  programsHold(mode);
+
   describe(`gpu.js in mode ${mode}`, () => {
     it('conforms with every program of its own, each run in that mode', () => {
       for (const { kernel, mode: ran, fallbackReason } of launched) {
         assert.deepEqual({ kernel, ran, fallbackReason }, { kernel, ran: mode, fallbackReason: null });
       }
       const names = new Set(launched.map(({ kernel }) => kernel));
-      if (mode !== 'webgpu') names.add('upload'); // elsewhere values are where they are computed
+      names.add('replaceBlock'); // for programs alone, which have tests of their own
       assert.deepEqual([...names].sort(), programNames().sort());
     });
 
@@ -37,8 +40,7 @@ export function holdsInMode(mode: GpuMode): void {
         assert.notEqual(kernels.info.device, '');
         const ones = kernels.tensor(new Float32Array(6).fill(1), [2, 3]);
         await kernels.read(kernels.activation(kernels.add(ones, ones), 'gelu'));
-        const ran = kernels.launched.filter(({ kernel }) => kernel !== 'upload');
-        assert.deepEqual(ran, [
+        assert.deepEqual(kernels.launched, [
           { kernel: 'sum', mode, fallbackReason: null, launches: 1 },
           { kernel: 'gelu', mode, fallbackReason: null, launches: 1 },
         ]);

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { installedLibraries } from '../foreign.js';
 import { createGpuKernels } from '../index.js';
 import { holdsInMode, withKernels } from './modes.js';
+import { noise } from './programs.js';
 
 // No test file by its name: test/src/gpu runs it in a process of its own, which finds the software GPU.
 
@@ -57,6 +58,42 @@ describe('the software GPU', () => {
     }));
 });
 
+describe('a program on the software GPU', () => {
+  it('is one submission, and reads nothing back that nobody asks for', () =>
+    withKernels('webgpu', async (kernels) => {
+      const x = kernels.tensor(noise(64, 1), [8, 8]);
+      const total = kernels.zeros([8, 8]);
+      const program = kernels.compile(() => {
+        let sum = kernels.linear(x, x, null, 'inOut');
+        for (let i = 0; i < 10; i++) sum = kernels.activation(sum, 'gelu');
+        kernels.accumulate(total, sum);
+        return kernels.rows(sum, 0, 1);
+      });
+      await kernels.read(program.run());
+      const counts = countCommands(await sharedDevice());
+      program.run();
+      await kernels.read(total);
+      assert.deepEqual(counts, { submissions: 2, readBacks: 1, buffers: 1 }, 'the second is the reading');
+    }));
+
+  it('shares its memory with programs that run at other times', () =>
+    withKernels('webgpu', async (kernels) => {
+      const x = kernels.tensor(noise(4_000, 1), [10, 400]);
+      const chain = (length: number) => () => {
+        let sum = x;
+        for (let i = 0; i < length; i++) sum = kernels.add(sum, x);
+        return sum;
+      };
+      const long = kernels.compile(chain(50));
+      assert.equal(long.bytes, 2 * 16_000, 'each sum takes the place of the one before the last');
+      await kernels.read(long.run());
+      const memory = countBytes(await sharedDevice());
+      const short = kernels.compile(chain(20));
+      await kernels.read(short.run());
+      assert.ok(memory.bytes < 16_000, `${memory.bytes} bytes more`);
+    }));
+});
+
 interface Buffer {
   readonly size: number;
   destroy(): void;
@@ -64,6 +101,7 @@ interface Buffer {
 
 interface GpuDevice {
   readonly lost: Promise<{ readonly reason: string }>;
+  readonly queue: { submit(commands: object[]): void };
   createBuffer(description: { size: number; usage: number }): Buffer;
 }
 
@@ -72,6 +110,23 @@ async function sharedDevice(): Promise<GpuDevice> {
   const { default: gpuJs } = await installedLibraries.gpuJs();
   const context: object = await gpuJs.WebGPUContext.acquire();
   return Reflect.get(context, 'device');
+}
+
+/** Counts what is handed to the GPU and what comes back from now on; a buffer for reading back is mapped once. */
+function countCommands(device: GpuDevice) {
+  const counts = { submissions: 0, readBacks: 0, buffers: 0 };
+  const { createBuffer, queue } = device;
+  const { submit } = queue;
+  device.createBuffer = (description) => {
+    counts.buffers += 1;
+    if ((description.usage & 1) !== 0) counts.readBacks += 1;
+    return createBuffer.call(device, description);
+  };
+  Object.getPrototypeOf(queue).submit = function counted(this: object, commands: object[]) {
+    counts.submissions += 1;
+    submit.call(this, commands);
+  };
+  return counts;
 }
 
 /** Counts what is allocated from now on and not destroyed. */

@@ -21,6 +21,15 @@ export function whole(flags: string, description: string, minimum: number, maxim
   });
 }
 
+/** An option that may be given several times and takes whole numbers, one or several apart by commas. */
+export function wholes(flags: string, description: string, minimum: number, maximum: number): Option {
+  const parse = whole(flags, description, minimum, maximum).parseArg;
+  return new Option(flags, description).argParser((text: string, before: unknown) => {
+    const values = text.split(',').map((part) => parse?.(part, undefined));
+    return [...new Set([...(Array.isArray(before) ? before : []), ...values])];
+  });
+}
+
 /** An option that takes any number of a range. */
 export function real(flags: string, description: string, range: SamplingRange): Option {
   return new Option(flags, description).argParser((text: string) => {

@@ -44,6 +44,16 @@ const wrong: readonly [args: readonly string[], sentence: RegExp][] = [
   [['data', 'inspect'], /missing required argument 'dir'/],
   [['inspect', 'nowhere'], /nowhere does not exist/],
   [['bench', '--preset', 'nano', '--preset', 'giant'], /--preset is "giant"/],
+  [['bench', '--threads', '1,0'], /--threads is "0", but must be a whole number from 1 to 1024/],
+  [['bench', '--threads', '1,'], /--threads is "", but must be a whole number from 1 to 1024/],
+  [['bench', '--compare', 'none.json'], /--compare none\.json cannot be read \(no such file\)/],
+  [['train', '--trace', '.'], /--trace \. is a folder: give the name of a file/],
+  [['train', '--dry-run', '--trace', 'trace.json'], /--trace needs a whole run: leave --dry-run out/],
+  [
+    ['train', '--preset', 'gpt2', '--set', 'batch.microBatch=8'],
+    /A thread would need .*: lower batch\.microBatch, 8, set batch\.recompute: true, or lower model\.context, 1024\.$/m,
+  ],
+  [['train', '--threads', '1024', '--workers', '256'], /This run needs .* but this machine has .*: lower --/],
   [['doctor', '--yes'], /unknown option '--yes'/],
 ];
 

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { show, UserError } from '@manyhands/core/config';
 import type { ModelConfig } from '@manyhands/core/model';
 import type { Tokenizer } from '@manyhands/tokenizer';
+import { readJson } from '../input.js';
 
 /** What a training step learns from: sequences of token ids and, at each position, the token that should follow. */
 export interface Example {
@@ -101,25 +101,6 @@ export function readBatch(file: string, config: ModelConfig): Example {
   const asked = targets.reduce((sum, id) => sum + (id === nothing ? 0 : 1), 0);
   if (asked === 0) throw new UserError(`${file}: no label is 0 or more, so there is nothing to learn.`);
   return { batch, time, inputs: Int32Array.from(inputs.flat()), targets, asked };
-}
-
-/** @throws UserError where the file cannot be read or is not a JSON object */
-export function readJson(file: string, option: string): object {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : error;
-    throw new UserError(`${option} ${file} cannot be read (${code === 'ENOENT' ? 'no such file' : code}).`);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new UserError(`${option} ${file} is not JSON.`);
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new UserError(`${option} ${file} holds ${show(value)}, but must hold a JSON object.`);
 }
 
 function rows(json: object, key: string, file: string): number[][] {

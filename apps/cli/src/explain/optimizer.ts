@@ -1,6 +1,6 @@
 import { show, UserError } from '@manyhands/core/config';
 import { type OptimizerConfig, optimizers } from '@manyhands/core/optim';
-import { readJson } from './example.js';
+import { readJson } from '../input.js';
 
 /** How the steps of an explanation are taken: one learning rate throughout, no schedule. */
 export interface StepRule {

@@ -25,6 +25,8 @@ import { WebGpuEngine } from './webgpu-engine.js';
  */
 export class Device {
   private queue: Promise<void> = Promise.resolve();
+  /** Steps of the queue that are not done. */
+  private waiting = 0;
   private reads: Promise<unknown> = Promise.resolve();
   private failure: KernelError | null = null;
   private closed = false;
@@ -281,7 +283,11 @@ export class Device {
 
   private enqueue(step: () => void | Promise<void>): void {
     if (this.closed) throw new KernelError('these kernels were disposed of');
-    this.queue = this.queue.then(step);
+    this.waiting += 1;
+    this.queue = this.queue.then(step).then(() => {
+      this.waiting -= 1;
+      if (this.waiting === 0) this.engine.flush();
+    });
   }
 }
 

@@ -10,8 +10,10 @@ export interface Engine {
   execute(step: Step): Promise<void>;
   /** Makes all steps of a tape ready to run together. */
   link(tape: Tape): Promise<Linked>;
-  /** Starts at once: what is executed after the call does not show. */
+  /** What is executed after the call does not show. Resolves after the next `flush`. */
   read(tensor: DeviceTensor, into: Float32Array): Promise<void>;
+  /** Hands over to the device what it has not got yet. */
+  flush(): void;
   free(tensors: readonly DeviceTensor[]): void;
   close(): Promise<void>;
 }

@@ -97,6 +97,9 @@ export class ProcessorEngine implements Engine {
     into.set(this.valuesOf(tensor));
   }
 
+  /** Everything is computed when it is executed. */
+  flush(): void {}
+
   free(tensors: readonly DeviceTensor[]): void {
     for (const tensor of tensors) this.values.delete(tensor);
   }

@@ -21,17 +21,16 @@ const COPY_TARGET = 0x08;
 const MAP_READ = 0x01;
 const MAP_FOR_READING = 1;
 
-/** So many passes are handed to the GPU at a time, where nobody waits for them earlier. */
-const PASSES_AT_ONCE = 64;
+/** So many commands are handed to the GPU at a time: it computes them while the next ones are encoded. */
+const COMMANDS_AT_ONCE = 256;
 
 type Command = (encoder: CommandEncoder) => void;
 
 /**
  * gpu.js translates the programs and compiles them; buffers, bindings and submissions are made here. Its own calls
  * submit each kernel by itself, and its pipelines on WebGPU upload every argument and read every result back in each
- * call and refuse buffers (web-gpu/pipeline-executor.js), so weights would travel with every micro-batch. Here steps
- * are encoded one after another and submitted when somebody waits; a tape's steps are bound once, to buffers that
- * stay, and a run encodes them all into one submission.
+ * call and refuse buffers (web-gpu/pipeline-executor.js), so weights would travel with every micro-batch. Here all
+ * steps that were called in one go become one submission; a tape's are bound once, to buffers that stay.
  */
 export class WebGpuEngine implements Engine {
   readonly mode = 'webgpu';
@@ -43,7 +42,9 @@ export class WebGpuEngine implements Engine {
   private encoder: CommandEncoder | null = null;
   private encoded = 0;
   /** Buffers that encoded commands still use. */
-  private garbage: GpuBuffer[] = [];
+  private readonly garbage: GpuBuffer[] = [];
+  /** Called once what is encoded was submitted. */
+  private readonly waiting: (() => void)[] = [];
 
   constructor(
     private readonly gpu: Gpu,
@@ -58,9 +59,9 @@ export class WebGpuEngine implements Engine {
   async execute(step: Step): Promise<void> {
     switch (step.kind) {
       case 'fill':
-        return this.upload(this.present(step.target) ?? this.make(step.target), step.values());
+        return this.upload(step.target, step.values());
       case 'place':
-        return this.encode(this.copy(step, this.present(step.target) ?? this.make(step.target)));
+        return this.encode(this.copy(step, this.buffers.get(step.target) ?? this.make(step.target)));
       case 'launch': {
         const { command, params } = await this.bind(step, this.make(step.target));
         this.encode(command);
@@ -82,7 +83,7 @@ export class WebGpuEngine implements Engine {
       if (step.kind !== 'fill') continue;
       const source = this.buffer(4 * step.target.length);
       sources.set(step, source);
-      if (step.fixed) this.upload(source, step.values());
+      if (step.fixed) this.device.queue.writeBuffer(source, 0, step.values());
       if (!places.has(step.target)) this.buffers.set(step.target, source);
     }
     const commands: Command[] = [];
@@ -92,14 +93,14 @@ export class WebGpuEngine implements Engine {
     for (const tensor of places.keys()) if (!outputs.has(tensor)) this.buffers.delete(tensor);
     return {
       run: async (first, end, feeds) => {
-        this.flush();
-        for (const [{ target }, source] of sources) {
-          const values = feeds.get(target);
-          if (first === 0 && values !== undefined) this.device.queue.writeBuffer(source, 0, values);
+        if (first === 0 && feeds.size > 0) {
+          this.flush(); // a write overtakes what is encoded and not submitted
+          for (const [{ target }, source] of sources) {
+            const values = feeds.get(target);
+            if (values !== undefined) this.device.queue.writeBuffer(source, 0, values);
+          }
         }
-        const encoder = this.device.createCommandEncoder();
-        for (const command of commands.slice(first, end)) command(encoder);
-        this.device.queue.submit([encoder.finish()]);
+        for (const command of commands.slice(first, end)) this.encode(command);
         for (const step of tape.steps.slice(first, end)) {
           if (step.kind === 'launch') this.launches.count(step.program);
         }
@@ -112,7 +113,7 @@ export class WebGpuEngine implements Engine {
     const staging = this.device.createBuffer({ size: bytes, usage: MAP_READ | COPY_TARGET });
     const source = this.bufferOf(tensor);
     this.encode((encoder) => encoder.copyBufferToBuffer(source, 0, staging, 0, bytes));
-    this.flush();
+    await new Promise<void>((resolve) => this.waiting.push(resolve));
     try {
       await staging.mapAsync(MAP_FOR_READING);
       into.set(new Float32Array(staging.getMappedRange()));
@@ -127,7 +128,15 @@ export class WebGpuEngine implements Engine {
       if (buffer !== undefined) this.garbage.push(buffer);
       this.buffers.delete(tensor);
     }
-    if (this.encoder === null) this.flush();
+  }
+
+  flush(): void {
+    if (this.encoder !== null) this.device.queue.submit([this.encoder.finish()]);
+    this.encoder = null;
+    this.encoded = 0;
+    // The GPU keeps what was submitted until it is done with it.
+    for (const buffer of this.garbage.splice(0)) buffer.destroy();
+    for (const resolve of this.waiting.splice(0)) resolve();
   }
 
   async close(): Promise<void> {
@@ -242,29 +251,17 @@ export class WebGpuEngine implements Engine {
     return kernel;
   }
 
-  private upload(buffer: GpuBuffer, values: Float32Array): void {
-    this.flush(); // a write overtakes what is encoded and not submitted
-    this.device.queue.writeBuffer(buffer, 0, values);
+  private upload(target: DeviceTensor, values: Float32Array): void {
+    const present = this.buffers.get(target);
+    if (present !== undefined) this.flush(); // a write overtakes what is encoded and not submitted
+    this.device.queue.writeBuffer(present ?? this.make(target), 0, values);
   }
 
   private encode(command: Command): void {
     this.encoder ??= this.device.createCommandEncoder();
     command(this.encoder);
     this.encoded += 1;
-    if (this.encoded >= PASSES_AT_ONCE) this.flush();
-  }
-
-  private flush(): void {
-    if (this.encoder !== null) this.device.queue.submit([this.encoder.finish()]);
-    this.encoder = null;
-    this.encoded = 0;
-    // The GPU keeps what was submitted until it is done with it.
-    for (const buffer of this.garbage) buffer.destroy();
-    this.garbage = [];
-  }
-
-  private present(tensor: DeviceTensor): GpuBuffer | undefined {
-    return this.buffers.get(tensor);
+    if (this.encoded >= COMMANDS_AT_ONCE) this.flush();
   }
 
   private bufferOf(tensor: DeviceTensor): GpuBuffer {

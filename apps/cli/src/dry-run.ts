@@ -61,7 +61,7 @@ export async function tryRun(config: RunConfig, machine: LocalMachine): Promise<
       secondsPerStep: median(timed.map((event) => event.secondsPerStep)),
       loss: last.trainLoss,
       validationLoss: last.validationLoss,
-      memory: memoryNeed(model, config),
+      memory: memoryNeed(model, config, machine),
       disk: {
         checkpoints: folderSize(opened) * (config.run.keepLast + 1),
         data: folderSize(path.join(out, 'data')),

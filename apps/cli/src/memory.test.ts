@@ -21,7 +21,7 @@ const machine: LocalMachine = { workers: 2, threads: 3, backend: 'cpu' };
 
 function refusal(changes: object, where: LocalMachine, available: number, workspace?: number): string | null {
   const asked = config(changes);
-  const need = memoryNeed(modelOf(asked), asked);
+  const need = memoryNeed(modelOf(asked), asked, where);
   try {
     refuseTooLarge(workspace === undefined ? need : { ...need, workspace }, asked, where, available);
     return null;
@@ -32,12 +32,21 @@ function refusal(changes: object, where: LocalMachine, available: number, worksp
 }
 
 test('the need is that of its parts, each as often as it is there', () => {
-  const need = memoryNeed(modelOf(config()), config());
+  const need = memoryNeed(modelOf(config()), config(), machine);
   assert.equal(totalNeed(need, machine), need.coordinator + 2 * need.worker + 6 * need.thread);
-  const { thread } = memoryEstimate(modelOf(config()), 3, 64, 4);
+  // Four micro-batches of 3 sequences, one for each of six threads at most.
+  const { thread } = memoryEstimate(modelOf(config()), 3, 64, 1);
   assert.equal(need.workspace, thread);
   assert.ok(need.thread > need.workspace);
-  const sgd = memoryNeed(modelOf(config()), config({ optimizer: { name: 'sgd' } }));
+  const alone = memoryNeed(modelOf(config()), config(), { ...machine, workers: 1, threads: 1 });
+  assert.equal(
+    alone.workspace,
+    memoryEstimate(modelOf(config()), 3, 64, 4).thread,
+    'one thread sums all four',
+  );
+  const again = config({ batch: { recompute: true } });
+  assert.ok(memoryNeed(modelOf(again), again, machine).workspace < need.workspace);
+  const sgd = memoryNeed(modelOf(config()), config({ optimizer: { name: 'sgd' } }), machine);
   assert.equal(
     need.coordinator - sgd.coordinator,
     4 * modelOf(config()).size,
@@ -63,7 +72,7 @@ test('a run is told by its threads, a coordinator by those that may join', () =>
 });
 
 test('a run that fits is let through; one byte less refuses it', () => {
-  const total = totalNeed(memoryNeed(modelOf(config()), config()), machine);
+  const total = totalNeed(memoryNeed(modelOf(config()), config(), machine), machine);
   assert.equal(refusal({}, machine, total), null);
   const sentence = refusal({}, machine, total - 1) ?? assert.fail('it was let through');
   assert.match(
@@ -79,7 +88,7 @@ test('a run that fits is let through; one byte less refuses it', () => {
 test('only what would help is named', () => {
   const one = { ...machine, workers: 1, threads: 1 };
   const bare = { batch: { microBatch: 1, recompute: true } };
-  const { coordinator, worker } = memoryNeed(modelOf(config(bare)), config(bare));
+  const { coordinator, worker } = memoryNeed(modelOf(config(bare)), config(bare), one);
   assert.match(refusal(bare, one, coordinator + worker) ?? '', /has [\d.]+ MB: lower model\.context, 64\.$/);
   assert.match(
     refusal(bare, machine, coordinator + worker) ?? '',

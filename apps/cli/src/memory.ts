@@ -39,13 +39,15 @@ const optimizerArrays: Readonly<Record<RunConfig['optimizer']['name'], number>> 
 };
 
 /** What training `model` under `config` needs, each part by itself. */
-export function memoryNeed(model: Model, config: RunConfig): MemoryNeed {
-  const { weights, thread, reduction } = memoryEstimate(
-    model,
-    Math.min(microBatchSize(config), config.batch.sequences),
-    config.model.context,
-    microBatchCount(config),
-  );
+export function memoryNeed(model: Model, config: RunConfig, machine: LocalMachine): MemoryNeed {
+  const size = Math.min(microBatchSize(config), config.batch.sequences);
+  const { context } = config.model;
+  const count = microBatchCount(config);
+  const threads = Math.max(1, machine.workers * machine.threads);
+  const { recompute } = config.batch;
+  // A thread sums its share of the batch, the coordinator what the workers send: as many as there are micro-batches.
+  const { thread } = memoryEstimate(model, size, context, Math.ceil(count / threads), recompute);
+  const { weights, reduction } = memoryEstimate(model, size, context, count, recompute);
   return {
     workspace: thread,
     thread: THREAD_BYTES + thread + weights,
@@ -61,7 +63,7 @@ export function memoryNeed(model: Model, config: RunConfig): MemoryNeed {
  */
 export async function checkMemory(config: RunConfig, out: string, machine: LocalMachine): Promise<string> {
   const vocab = await expectedVocabulary(config, out);
-  const need = memoryNeed(createModel(resolveModelConfig({ ...config.model, vocab })), config);
+  const need = memoryNeed(createModel(resolveModelConfig({ ...config.model, vocab })), config, machine);
   refuseTooLarge(need, config, machine, machineMemory());
   return tellNeed(need, machine);
 }

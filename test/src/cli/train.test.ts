@@ -50,11 +50,16 @@ test('train with two workers leaves a run that inspect, generate, eval and expla
   assert.equal(trained.status, 0, trained.stderr);
   const sha = shaOf(trained.stdout);
   assert.match(trained.stderr, /validation loss \d/);
+  assert.match(
+    trained.stderr,
+    /^this needs [\d.]+ MB for each of 2 threads and [\d.]+ MB for the coordinator, /m,
+  );
 
   const inspected = JSON.parse((await manyhands(['inspect', 'run', '--json'], { cwd: folder })).stdout);
   assert.equal(inspected.weightsSha256, sha);
   assert.equal(inspected.step, 6);
   assert.deepEqual(inspected.checkpoints, [6, 3]);
+  assert.ok(inspected.memoryBytes.thread > 0 && inspected.memoryBytes.coordinator > 0);
 
   const metrics = jsonLines(path.join(folder, 'run/metrics.jsonl'));
   const steps = metrics.filter(({ kind }) => kind === 'train').map(({ step }) => step);

@@ -53,7 +53,7 @@ export async function measure(bench: BenchCase, { rounds, seconds }: BenchEffort
       peakGflops: figure(({ peak }) => peak / 1e9),
       mfu: figure(({ tokens, peak }) => (tokens * perToken) / peak),
       generateTokensPerSecond: figure(({ generated }) => generated),
-      workspaceBytes: memoryNeed(createModel(model), config).workspace,
+      workspaceBytes: memoryNeed(createModel(model), config, { workers: 1, threads, backend }).workspace,
       residentBytes,
     };
   } finally {

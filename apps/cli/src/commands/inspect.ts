@@ -1,6 +1,10 @@
-import { holdsRun } from '@manyhands/core/checkpoint';
+import { availableParallelism } from 'node:os';
+import { holdsRun, readRunConfig } from '@manyhands/core/checkpoint';
+import type { RunConfig } from '@manyhands/core/config';
+import type { Model } from '@manyhands/core/model';
 import type { Command } from 'commander';
-import { count, loss, plural } from '../format.js';
+import { bytes, count, loss, plural } from '../format.js';
+import { memoryNeed } from '../memory.js';
 import { openModel } from '../model.js';
 import { subcommand } from '../options.js';
 import { print, printJson } from '../output.js';
@@ -15,6 +19,7 @@ export function inspect(): Command {
     .action((dir: string, options: { best?: boolean; json?: boolean }) => {
       const { model, weightsSha256, directory, tokenizerJson } = openModel(dir, options);
       const run = holdsRun(dir) ? readRunReport(dir) : null;
+      const memory = run === null ? null : runMemory(model, readRunConfig(dir));
       const report = {
         directory,
         parameters: model.size,
@@ -22,6 +27,7 @@ export function inspect(): Command {
         weightsSha256,
         tokenizer: tokenizerJson !== null,
         ...(run ?? {}),
+        ...(memory && { memoryBytes: memory }),
       };
       if (options.json) return printJson(report);
       const { arch, layers, heads, channels, context, vocab } = model.config;
@@ -31,12 +37,20 @@ export function inspect(): Command {
       );
       print(`parameters    ${count(model.size)}, vocabulary ${count(vocab)}`);
       print(`weights       sha256 ${weightsSha256}`);
-      if (run === null) return;
+      if (run === null || memory === null) return;
       print(`steps         ${count(run.step)} of ${count(run.steps)}`);
       print(`loss          ${loss(run.trainLoss)} in training, ${loss(run.validationLoss)} in validation`);
       print(
         `best          ${loss(run.bestValidationLoss)}${run.bestStep === null ? '' : ` at step ${run.bestStep}`}`,
       );
+      print(`memory        ${bytes(memory.thread)} a thread, ${bytes(memory.coordinator)} the coordinator`);
       print(`checkpoints   ${run.checkpoints.join(', ')}`);
     });
+}
+
+/** What going on with the run would need on this machine, one worker with a thread a core. */
+function runMemory(model: Model, config: RunConfig): { thread: number; coordinator: number } {
+  const machine = { workers: 1, threads: availableParallelism(), backend: 'auto' } as const;
+  const { thread, coordinator } = memoryNeed(model, config, machine);
+  return { thread, coordinator };
 }

@@ -29,7 +29,6 @@ export function adam(
   root: f64,
   eps: f64,
 ): void {
-  if (count & 1) store<f32>(v + usize(count) * FLOAT, 1); // no 0/0 where nothing is
   const scale = f64x2.splat(factor);
   const keep1 = f64x2.splat(beta1);
   const rest1 = f64x2.splat(1 - beta1);
@@ -82,6 +81,7 @@ export function momentum(
  */
 export function descend(count: i32, w: usize, direction: usize, rate: f64, keep: f64, sums: usize): void {
   if (count & 1) {
+    // What lies behind the last one counts as nothing.
     store<f32>(w + usize(count) * FLOAT, 0);
     store<f64>(direction + usize(count) * DOUBLE, 0);
   }
@@ -93,17 +93,12 @@ export function descend(count: i32, w: usize, direction: usize, rate: f64, keep:
     const at = w + usize(i) * FLOAT;
     const before = pair.load(at);
     const step = f64x2.mul(rates, v128.load(direction + usize(i) * DOUBLE));
-    const after = f32x4.demote_f64x2_zero(f64x2.sub(f64x2.mul(keeps, before), step));
-    v128.store_lane<f64>(at, after, 0);
-    const change = f64x2.sub(f64x2.promote_low_f32x4(after), before);
+    const change = pair.replace(at, before, f64x2.sub(f64x2.mul(keeps, before), step));
     moved = f64x2.add(moved, f64x2.mul(change, change));
     length = f64x2.add(length, f64x2.mul(before, before));
   }
-  store<f64>(sums, load<f64>(sums) + (f64x2.extract_lane(moved, 0) + f64x2.extract_lane(moved, 1)));
-  store<f64>(
-    sums + DOUBLE,
-    load<f64>(sums + DOUBLE) + (f64x2.extract_lane(length, 0) + f64x2.extract_lane(length, 1)),
-  );
+  pair.addTo(sums, moved);
+  pair.addTo(sums + DOUBLE, length);
 }
 
 /** Two float32 in memory as two float64; a static method is what may carry `@inline` and be TypeScript too. */
@@ -116,6 +111,20 @@ class pair {
   @inline
   static store(to: usize, x: v128): void {
     v128.store_lane<f64>(to, f32x4.demote_f64x2_zero(x), 0);
+  }
+
+  /** Writes `after`, and returns by how much what was written differs from `before`. */
+  @inline
+  static replace(to: usize, before: v128, after: v128): v128 {
+    const rounded = f32x4.demote_f64x2_zero(after);
+    v128.store_lane<f64>(to, rounded, 0);
+    return f64x2.sub(f64x2.promote_low_f32x4(rounded), before);
+  }
+
+  /** Adds both lanes to the float64 at `to`. */
+  @inline
+  static addTo(to: usize, x: v128): void {
+    store<f64>(to, load<f64>(to) + (f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1)));
   }
 
   /** Times `factor`, rounded to float32. */

@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { createKernels, KernelError } from '@manyhands/core/kernels';
+import { createKernels, KernelError, machineKind, nativeLibrary } from '@manyhands/core/kernels';
 import { version } from './version.js';
 
 /** The one thing that is asked of it here; TypeScript knows it only from the browser's types. */
@@ -17,8 +16,10 @@ export interface MachineReport {
   readonly memoryBytes: number;
   readonly simd: boolean;
   readonly relaxedSimd: boolean;
-  /** The version of onnxruntime-node, null where it is not installed. */
-  readonly nativeLibrary: string | null;
+  /** onnxruntime-node for matrix products, or why there is none. */
+  readonly nativeLibrary: { readonly version: string } | { readonly missing: string };
+  /** What `--backend cpu` computes with; machines of one kind compute the same bits. */
+  readonly cpu: { readonly mode: string; readonly kind: string };
   /** The adapter that gpu.js would compute on, or why there is none. */
   readonly gpu: { readonly available: boolean; readonly mode: string | null; readonly detail: string };
   /** Whether this machine's own connections work, which `train` needs. */
@@ -40,7 +41,8 @@ export async function examineMachine(): Promise<MachineReport> {
     memoryBytes: totalmem(),
     simd: WebAssembly.validate(simdModule),
     relaxedSimd: WebAssembly.validate(relaxedSimdModule),
-    nativeLibrary: installedVersion('onnxruntime-node'),
+    nativeLibrary: nativeLibrary(),
+    cpu: { mode: await cpuMode(), kind: machineKind() },
     gpu: await examineGpu(),
     ports: await examinePorts(),
     auto: { backend, mode, reason },
@@ -69,15 +71,23 @@ function examinePorts(): Promise<MachineReport['ports']> {
   });
 }
 
-function installedVersion(name: string): string | null {
-  try {
-    const manifest: unknown = createRequire(import.meta.url)(`${name}/package.json`);
-    return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-      ? String(manifest.version)
-      : null;
-  } catch {
-    return null;
+async function cpuMode(): Promise<string> {
+  const { kernels } = await createKernels('cpu');
+  await kernels.dispose();
+  return kernels.info.mode;
+}
+
+/** How to come by the native library, where it is missing: it is optional, and npm may have left it out. */
+export const NATIVE_ADVICE =
+  '`npm install onnxruntime-node` brings it, and training becomes several times faster';
+
+/** What a person who starts to train should know of the native library; null for nothing. */
+export function nativeNote(reproducible: boolean): string | null {
+  if (reproducible) {
+    return 'reproducible: matrix products in WebAssembly alone, which has the same bits on every processor';
   }
+  const library = nativeLibrary();
+  return 'missing' in library ? `${library.missing}: ${NATIVE_ADVICE}` : null;
 }
 
 /** A module of one function: `i32.const 0; i8x16.splat; drop`, with `f32x4.relaxed_madd` in the second one. */

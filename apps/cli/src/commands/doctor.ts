@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { bytes, plural } from '../format.js';
-import { examineMachine, type MachineReport } from '../machine.js';
+import { examineMachine, type MachineReport, NATIVE_ADVICE } from '../machine.js';
 import { subcommand } from '../options.js';
 import { colors, print, printJson } from '../output.js';
 import { Waiting } from '../waiting.js';
@@ -18,7 +18,7 @@ export function doctor(): Command {
 }
 
 function rows(report: MachineReport): string[] {
-  const { gpu, ports, auto } = report;
+  const { gpu, ports, auto, cpu, nativeLibrary: library } = report;
   const row = (good: boolean | null, name: string, text: string) => {
     const mark = good === null ? colors.dim('–') : good ? colors.green('✓') : colors.yellow('!');
     return `${mark} ${name.padEnd(16)}${text}`;
@@ -37,17 +37,20 @@ function rows(report: MachineReport): string[] {
       'relaxed SIMD',
       report.relaxedSimd ? 'available' : 'not available (not needed)',
     ),
-    row(
-      report.nativeLibrary === null ? null : true,
-      'native library',
-      report.nativeLibrary === null
-        ? 'onnxruntime-node is not installed (not needed)'
-        : `onnxruntime-node ${report.nativeLibrary}`,
-    ),
+    'missing' in library
+      ? row(null, 'native library', `${library.missing}; ${NATIVE_ADVICE}`)
+      : row(true, 'native library', `onnxruntime-node ${library.version}`),
+    row(true, 'cpu', cpuText(cpu.mode)),
     row(gpu.available ? true : null, 'GPU', gpuText(gpu)),
     row(ports.loopback, 'ports', ports.detail),
     row(true, 'auto', `${auto.backend} (${auto.mode}): ${auto.reason}`),
   ];
+}
+
+function cpuText(mode: string): string {
+  return mode.endsWith('+native')
+    ? `${mode}: WebAssembly, and native code for the matrix products that it was measured to speed up`
+    : `${mode}: WebAssembly alone`;
 }
 
 function gpuText({ available, mode, detail }: MachineReport['gpu']): string {

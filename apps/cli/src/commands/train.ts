@@ -8,6 +8,7 @@ import { printDryRun, tryRun } from '../dry-run.js';
 import { exitStatus } from '../failure.js';
 import { count, duration, loss, shellWord } from '../format.js';
 import { runLocally } from '../local-run.js';
+import { nativeNote } from '../machine.js';
 import { checkMemory } from '../memory.js';
 import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
@@ -68,6 +69,8 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const need = await checkMemory(config, out, machine);
   const display = new Display();
   display.line(need);
+  const native = backend === 'gpujs' ? null : nativeNote(config.run.reproducible);
+  if (native !== null) display.line(native);
   const resume = options.resume ?? false;
   const run = { config, out, resume, machine, display, ...trace };
   const summary = await runLocally(run).finally(() => display.end());

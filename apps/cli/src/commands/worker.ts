@@ -5,6 +5,7 @@ import { startWorker } from '@manyhands/worker';
 import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
 import { Interrupt } from '../interrupt.js';
+import { nativeNote } from '../machine.js';
 import { choice, subcommand, whole } from '../options.js';
 import { note, noteColors } from '../output.js';
 import { version } from '../version.js';
@@ -39,6 +40,9 @@ async function work(options: WorkerOptions): Promise<number> {
   // Not by the channel: its parent may be gone already, and the channel with it.
   const ofTrain = process.env.MANYHANDS_OF_TRAIN !== undefined;
   if (ofTrain && !process.connected) return exitStatus.done;
+  // Whether the run is reproducible, it hears only later; its coordinator says so.
+  const native = ofTrain || options.backend === 'gpujs' ? null : nativeNote(false);
+  if (native !== null) note(native);
   const working = startWorker({
     join,
     threads: options.threads ?? availableParallelism(),

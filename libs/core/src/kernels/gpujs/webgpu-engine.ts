@@ -43,6 +43,9 @@ export class WebGpuEngine implements Engine {
   private encoded = 0;
   /** Buffers that encoded commands still use. */
   private readonly garbage: GpuBuffer[] = [];
+  /** Uniform buffers of encoded commands that will not come again, and those that are free. */
+  private readonly used: GpuBuffer[] = [];
+  private readonly spare: GpuBuffer[] = [];
   /** Called once what is encoded was submitted. */
   private readonly waiting: (() => void)[] = [];
 
@@ -66,7 +69,7 @@ export class WebGpuEngine implements Engine {
         const { command, params } = await this.bind(step, this.make(step.target));
         this.encode(command);
         this.launches.count(step.program);
-        this.garbage.push(params);
+        this.used.push(params);
       }
     }
   }
@@ -136,6 +139,7 @@ export class WebGpuEngine implements Engine {
     this.encoded = 0;
     // The GPU keeps what was submitted until it is done with it.
     for (const buffer of this.garbage.splice(0)) buffer.destroy();
+    this.spare.push(...this.used.splice(0));
     for (const resolve of this.waiting.splice(0)) resolve();
   }
 
@@ -189,7 +193,11 @@ export class WebGpuEngine implements Engine {
       if (typeof operand !== 'number') throw new KernelError(`operand ${index} has to be a number`);
       floats[offset / 4] = operand;
     }
-    const params = this.device.createBuffer({ size: byteLength, usage: UNIFORM | COPY_TARGET });
+    const spare = this.spare.findLastIndex(({ size }) => size === byteLength);
+    const params =
+      spare >= 0
+        ? this.spare.splice(spare, 1)[0]
+        : this.device.createBuffer({ size: byteLength, usage: UNIFORM | COPY_TARGET });
     this.device.queue.writeBuffer(params, 0, values);
     bindings.unshift({ buffer: params, size: byteLength });
     bindings.push({ buffer: target, size: 4 * step.target.length });

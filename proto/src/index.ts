@@ -15,5 +15,18 @@ export type { Welcome__Output } from './generated/manyhands/v1/Welcome.js';
 export type { WorkerMessage, WorkerMessage__Output } from './generated/manyhands/v1/WorkerMessage.js';
 export { formatJoinUrl, type JoinUrl, parseJoinUrl } from './join-url.js';
 export { type MessageWriter, sendAll } from './streams.js';
-export { CHUNK_BYTES, type Chunk, chunksOf, TensorAssembler, TensorError } from './tensor-chunks.js';
+export {
+  CHUNK_BYTES,
+  CHUNK_VALUES,
+  ChunkMemory,
+  type Encoded,
+  type EncodedChunk,
+  type EncodedPartialSum,
+  type Piece,
+  pieceCount,
+  piecesOf,
+  readChunk,
+  TensorAssembler,
+  TensorError,
+} from './tensor-chunks.js';
 export { MAXIMUM_MESSAGE_BYTES, PROTOCOL_VERSION, Training } from './wire.js';

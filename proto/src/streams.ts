@@ -9,48 +9,55 @@ export interface MessageWriter<Message> extends EventEmitter {
 const ENDS = ['close', 'error', 'cancelled'] as const;
 
 /**
- * Writes messages in order, waiting while the other side does not read (gRPC's back-pressure), and resolves when every
- * one has left: until then the stream may still hold their data, which must not change.
- * @returns false where the stream closed before
+ * Writes messages in order as they are made, waiting while the other side does not read (gRPC's back-pressure), and
+ * resolves when every one has left: until then the stream may still hold their data, which must not change.
+ * @param taken is told each message that has left
+ * @returns false where the stream closed before; the next message is then not asked for
+ * @throws what the making of a message throws
  */
-export function sendAll<Message>(
+export async function sendAll<Message>(
   stream: MessageWriter<Message>,
-  messages: Iterable<Message>,
+  messages: Iterable<Message> | AsyncIterable<Message>,
+  taken: (message: Message) => void = () => {},
 ): Promise<boolean> {
-  return new Promise((resolve) => {
-    const iterator = messages[Symbol.iterator]();
-    let waiting = 0;
-    let finished = false;
-
-    const settle = (sent: boolean) => {
-      stream.off('drain', fill);
-      for (const end of ENDS) stream.off(end, closed);
-      resolve(sent);
-    };
-    const closed = () => settle(false);
-    const taken = () => {
-      waiting -= 1;
-      if (finished && waiting === 0) settle(true);
-    };
-    const fill = () => {
-      for (;;) {
-        const next = iterator.next();
-        if (next.done) {
-          finished = true;
-          if (waiting === 0) settle(true);
-          return;
-        }
-        waiting += 1;
-        if (!stream.write(next.value, taken)) return;
-      }
-    };
-
-    if (stream.destroyed) {
-      resolve(false);
-      return;
+  let closed = stream.destroyed === true;
+  let full = false;
+  let held = 0;
+  let wake = () => {};
+  const until = async (done: () => boolean) => {
+    while (!closed && !done()) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
     }
-    stream.on('drain', fill);
-    for (const end of ENDS) stream.on(end, closed);
-    fill();
-  });
+  };
+  const drained = () => {
+    full = false;
+    wake();
+  };
+  const end = () => {
+    closed = true;
+    wake();
+  };
+  stream.on('drain', drained);
+  for (const name of ENDS) stream.on(name, end);
+  try {
+    if (closed) return false;
+    for await (const message of messages) {
+      if (closed) return false;
+      held += 1;
+      full = !stream.write(message, () => {
+        held -= 1;
+        taken(message);
+        wake();
+      });
+      await until(() => !full);
+      if (closed) return false;
+    }
+    await until(() => held === 0);
+    return !closed;
+  } finally {
+    stream.off('drain', drained);
+    for (const name of ENDS) stream.off(name, end);
+  }
 }

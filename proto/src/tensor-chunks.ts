@@ -1,67 +1,201 @@
 import { crc32 } from 'node:zlib';
-import type { TensorChunk__Output } from './generated/manyhands/v1/TensorChunk.js';
+import type { PartialSum } from './generated/manyhands/v1/PartialSum.js';
+import type { TensorChunk, TensorChunk__Output } from './generated/manyhands/v1/TensorChunk.js';
 
-/** Bytes in one message: large enough for speed, small enough that a heartbeat never waits long behind it. */
-export const CHUNK_BYTES = 1024 * 1024;
+/**
+ * Flat arrays are cut at multiples of this many float32 values: large enough for speed, small enough that memory for a
+ * message is used again by the allocator instead of being mapped anew, and that one is on its way while the next is made.
+ */
+export const CHUNK_VALUES = 64 * 1024;
+export const CHUNK_BYTES = CHUNK_VALUES * Float32Array.BYTES_PER_ELEMENT;
 
 export class TensorError extends Error {
   override readonly name = 'TensorError';
 }
 
-export interface Chunk {
-  version: number;
-  offset: number;
-  total: number;
-  data: Buffer;
-  checksum: number;
+/** A piece of a flat array on the grid: values from … to−1. */
+export interface Piece {
+  readonly index: number;
+  readonly from: number;
+  readonly to: number;
 }
 
-/** Cuts a flat array into messages, in order. The data are views: the array must not change until they are sent. */
-export function* chunksOf(values: Float32Array, version: number): Generator<Chunk> {
-  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  for (let offset = 0; offset < bytes.length; offset += CHUNK_BYTES) {
-    const data = bytes.subarray(offset, offset + CHUNK_BYTES);
-    yield { version, offset, total: bytes.length, data, checksum: crc32(data) };
+/** Pieces of an array of `size` values. */
+export function pieceCount(size: number): number {
+  return Math.ceil(size / CHUNK_VALUES);
+}
+
+/** The grid over an array of `size` values, in order. */
+export function piecesOf(size: number): Piece[] {
+  return Array.from({ length: pieceCount(size) }, (_, index) => ({
+    index,
+    from: index * CHUNK_VALUES,
+    to: Math.min(size, (index + 1) * CHUNK_VALUES),
+  }));
+}
+
+/** A message that lies in memory as it goes over the wire. */
+export interface Encoded {
+  readonly wire: Buffer;
+  /** Free for another message once this one has left. */
+  readonly memory: ChunkMemory;
+}
+
+export type EncodedChunk = TensorChunk & Encoded;
+export type EncodedPartialSum = PartialSum & Encoded;
+
+/** Room for the fields before a chunk's data; a multiple of 8, so that the data can be read as numbers in place. */
+const HEAD_BYTES = 48;
+
+/**
+ * Memory of one message with a piece of a tensor. The data are written where they are sent from; the fields before them
+ * are encoded by hand, as training.proto has them, in varints of fixed length.
+ */
+export class ChunkMemory {
+  readonly values: Float32Array;
+  private readonly memory: Buffer;
+
+  /** @param length values that fit */
+  constructor(length: number) {
+    const bytes = new ArrayBuffer(HEAD_BYTES + length * Float32Array.BYTES_PER_ELEMENT);
+    this.memory = Buffer.from(bytes);
+    this.values = new Float32Array(bytes, HEAD_BYTES, length);
+  }
+
+  /** The message with what `values` holds: piece `piece` of an array of `size`. */
+  chunk(version: number, piece: Piece, size: number): EncodedChunk {
+    const fields = this.fields(piece, size);
+    const { start } = this.head(version, fields);
+    return { version, ...fields, wire: this.wire(start, fields), memory: this };
+  }
+
+  /** As `chunk`, as a part of the sum for an assignment. */
+  partialSum(assignment: number, version: number, piece: Piece, size: number): EncodedPartialSum {
+    const fields = this.fields(piece, size);
+    const head = this.head(version, fields);
+    const length = HEAD_BYTES + fields.data.length - head.start;
+    const { start } = head.varint(length, 5).tag(2, LENGTH_DELIMITED).varint(assignment, 5).tag(1, VARINT);
+    return { assignment, chunk: { version, ...fields }, wire: this.wire(start, fields), memory: this };
+  }
+
+  private fields({ from, to }: Piece, size: number): Fields {
+    const bytes = Float32Array.BYTES_PER_ELEMENT;
+    const data = this.memory.subarray(HEAD_BYTES, HEAD_BYTES + (to - from) * bytes);
+    return { offset: from * bytes, total: size * bytes, data, checksum: crc32(data) };
+  }
+
+  private wire(start: number, { data }: Fields): Buffer {
+    return this.memory.subarray(start, HEAD_BYTES + data.length);
+  }
+
+  private head(version: number, { offset, total, checksum, data }: Fields) {
+    return new BackwardWriter(this.memory, HEAD_BYTES)
+      .varint(data.length, 5)
+      .tag(4, LENGTH_DELIMITED)
+      .fixed32(checksum)
+      .tag(5, FIXED32)
+      .varint(total, 8)
+      .tag(3, VARINT)
+      .varint(offset, 8)
+      .tag(2, VARINT)
+      .varint(version, 5)
+      .tag(1, VARINT);
   }
 }
 
-/** Puts the chunks of one array together; they must come in order, whole and undamaged. */
+interface Fields {
+  readonly offset: number;
+  readonly total: number;
+  readonly data: Buffer;
+  readonly checksum: number;
+}
+
+const VARINT = 0;
+const LENGTH_DELIMITED = 2;
+const FIXED32 = 5;
+
+/** Writes protobuf fields from their end to their beginning, so that they join what follows. */
+class BackwardWriter {
+  constructor(
+    private readonly memory: Buffer,
+    /** Where what was written begins. */
+    public start: number,
+  ) {}
+
+  /** A number in `length` bytes of 7 bits, the lowest first; leading zeros are allowed. */
+  varint(value: number, length: number): this {
+    this.start -= length;
+    for (let i = 0; i < length; i++) {
+      const more = i < length - 1 ? 0x80 : 0;
+      this.memory[this.start + i] = (Math.floor(value / 2 ** (7 * i)) % 128) | more;
+    }
+    return this;
+  }
+
+  fixed32(value: number): this {
+    this.start -= 4;
+    this.memory.writeUInt32LE(value, this.start);
+    return this;
+  }
+
+  tag(field: number, type: number): this {
+    this.start -= 1;
+    this.memory[this.start] = (field << 3) | type;
+    return this;
+  }
+}
+
+/**
+ * Reads a chunk of an array of `size` values: its place on the grid and its values, which are a view where the message
+ * allows it.
+ * @throws TensorError where it is off the grid, of an array of another size, or damaged
+ */
+export function readChunk(chunk: TensorChunk__Output, size: number): { piece: Piece; values: Float32Array } {
+  const { data, offset, total, version } = chunk;
+  const bytes = Float32Array.BYTES_PER_ELEMENT;
+  if (total !== size * bytes) {
+    throw new TensorError(`a tensor of ${total} bytes arrived where ${size * bytes} were expected`);
+  }
+  const from = offset / bytes;
+  const to = Math.min(size, from + CHUNK_VALUES);
+  if (offset % CHUNK_BYTES !== 0 || from >= size || data.length !== (to - from) * bytes) {
+    throw new TensorError(
+      `a chunk of ${data.length} bytes at byte ${offset} is no piece of a tensor of ${total} bytes`,
+    );
+  }
+  if (crc32(data) !== chunk.checksum) {
+    throw new TensorError(`the chunk at byte ${offset} of version ${version} arrived damaged`);
+  }
+  const whole = data.byteOffset % bytes === 0 ? data : Buffer.from(Uint8Array.from(data).buffer);
+  return {
+    piece: { index: from / CHUNK_VALUES, from, to },
+    values: new Float32Array(whole.buffer, whole.byteOffset, to - from),
+  };
+}
+
+/** Puts the chunks of one version together; they must come in order, whole and undamaged. */
 export class TensorAssembler {
-  private readonly bytes: Uint8Array;
   private version = 0;
   private filled = 0;
 
   /** @param target receives the values; its size is what the sender must announce. */
-  constructor(target: Float32Array) {
-    this.bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-  }
+  constructor(private readonly target: Float32Array) {}
 
   /**
    * Takes one chunk; returns true with the last one, after which the next array may begin.
    * @throws TensorError where a chunk is out of order, of another version or size, or damaged
    */
   add(chunk: TensorChunk__Output): boolean {
-    const { data } = chunk;
-    if (chunk.total !== this.bytes.length) {
-      throw new TensorError(
-        `a tensor of ${chunk.total} bytes arrived where ${this.bytes.length} were expected`,
-      );
-    }
+    const { piece, values } = readChunk(chunk, this.target.length);
     if (this.filled === 0) this.version = chunk.version;
-    if (chunk.version !== this.version || chunk.offset !== this.filled || data.length === 0) {
+    if (chunk.version !== this.version || piece.from !== this.filled) {
       throw new TensorError(
-        `a chunk at byte ${chunk.offset} of version ${chunk.version} arrived where byte ${this.filled} of version ${this.version} was expected`,
+        `a chunk at value ${piece.from} of version ${chunk.version} arrived where value ${this.filled} of version ${this.version} was expected`,
       );
     }
-    if (this.filled + data.length > this.bytes.length) {
-      throw new TensorError(`a chunk reaches past the tensor's ${this.bytes.length} bytes`);
-    }
-    if (crc32(data) !== chunk.checksum) {
-      throw new TensorError(`the chunk at byte ${chunk.offset} of version ${chunk.version} arrived damaged`);
-    }
-    this.bytes.set(data, this.filled);
-    this.filled += data.length;
-    if (this.filled < this.bytes.length) return false;
+    this.target.set(values, piece.from);
+    this.filled = piece.to;
+    if (this.filled < this.target.length) return false;
     this.filled = 0;
     return true;
   }

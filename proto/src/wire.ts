@@ -17,5 +17,17 @@ const definition = loadSync('manyhands/v1/training.proto', {
   oneofs: true,
 });
 
+const methods = definition['manyhands.v1.Training'];
+if (methods === undefined || 'format' in methods)
+  throw new Error('training.proto defines no service Training');
+methods.Gradients.requestSerialize = asItLies(methods.Gradients.requestSerialize);
+methods.Weights.responseSerialize = asItLies(methods.Weights.responseSerialize);
+
 /** The service as the .proto file defines it; the types are generated from the same file by the same options. */
 export const { Training } = (loadPackageDefinition(definition) as unknown as ProtoGrpcType).manyhands.v1;
+
+/** Sends a message that was encoded in place as it is: the bulk is not copied once more. */
+function asItLies(serialize: (message: object) => Buffer): (message: object) => Buffer {
+  return (message) =>
+    'wire' in message && Buffer.isBuffer(message.wire) ? message.wire : serialize(message);
+}

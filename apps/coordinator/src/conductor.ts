@@ -1,5 +1,5 @@
 import { microBatchCount, RunError } from '@manyhands/core/config';
-import type { Shape } from '@manyhands/proto';
+import { type Piece, pieceCount, type Shape } from '@manyhands/proto';
 import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
@@ -8,6 +8,7 @@ import {
   type Command,
   decide,
   type Event,
+  findAssignment,
   initialState,
   type JobKind,
   type State,
@@ -17,9 +18,10 @@ import type { OpenRun } from './open-run.js';
 import type { ServiceListener, WorkerSession } from './service.js';
 import type { WeightsFeed } from './weights-feed.js';
 
-interface Answer {
-  readonly sum: Float32Array | null;
-  readonly losses: { readonly sums: readonly number[]; readonly targets: readonly number[] };
+/** For each micro-batch of an assignment, in order. */
+interface Losses {
+  readonly sums: readonly number[];
+  readonly targets: readonly number[];
 }
 
 const TICK_MILLISECONDS = 250;
@@ -43,11 +45,13 @@ export class Conductor implements ServiceListener {
   private readonly evaluation: readonly EvaluationBatch[];
   private readonly batches: Batches;
   /** Events wait here while another is carried out. */
-  private readonly queue: { event: Event; answer: Answer | null }[] = [];
+  private readonly queue: { event: Event; losses: Losses | null }[] = [];
   private busy = false;
   /** Sums and counts of the job under way, one a micro-batch. */
   private losses: Float64Array = new Float64Array(0);
   private targets: Float64Array = new Float64Array(0);
+  /** By assignment: the index of its sum's next piece, counted down. */
+  private readonly uploads = new Map<number, number>();
   private readonly ticker: NodeJS.Timeout;
   private readonly began = performance.now();
   private jobBegan = 0;
@@ -107,12 +111,30 @@ export class Conductor implements ServiceListener {
     this.post({ kind: 'heard', worker });
   }
 
-  summed(worker: string, assignment: number, sum: Float32Array, losses: Answer['losses']): void {
-    this.answered(worker, assignment, { sum, losses });
+  summing(worker: string, assignment: number, piece: Piece, values: Float32Array): void {
+    const found = findAssignment(this.state, { worker, assignment });
+    if (found === null) return; // of a step that is over, or given to another
+    const { size } = this.run.model;
+    const next = this.uploads.get(assignment) ?? pieceCount(size) - 1;
+    if (found.job.kind !== 'train' || piece.index !== next) {
+      this.failed(worker, assignment, `piece ${piece.index} of the sum came where ${next} was expected`);
+      return;
+    }
+    this.uploads.set(assignment, next - 1);
+    try {
+      this.run.trainer.add(found.assignment.range, piece, values);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
-  evaluated(worker: string, assignment: number, losses: Answer['losses']): void {
-    this.answered(worker, assignment, { sum: null, losses });
+  summed(worker: string, assignment: number, losses: Losses): void {
+    if (this.uploads.get(assignment) === -1) this.answered(worker, assignment, losses);
+    else this.failed(worker, assignment, 'the sum did not come whole');
+  }
+
+  evaluated(worker: string, assignment: number, losses: Losses): void {
+    this.answered(worker, assignment, losses);
   }
 
   failed(worker: string, assignment: number, reason: string): void {
@@ -139,22 +161,22 @@ export class Conductor implements ServiceListener {
 
   // The machine's events and commands.
 
-  private answered(worker: string, assignment: number, answer: Answer): void {
-    const { sums, targets } = answer.losses;
+  private answered(worker: string, assignment: number, losses: Losses): void {
+    const { sums, targets } = losses;
     const count = sums.length === targets.length ? sums.length : -1;
-    this.post({ kind: 'answered', worker, assignment, count }, answer);
+    this.post({ kind: 'answered', worker, assignment, count }, losses);
   }
 
-  /** Events are decided one after another; an answer's sum is used before this call returns, or not at all. */
-  private post(event: Event, answer: Answer | null = null): void {
-    this.queue.push({ event, answer });
+  /** Events are decided one after another. */
+  private post(event: Event, losses: Losses | null = null): void {
+    this.queue.push({ event, losses });
     if (this.busy) return;
     this.busy = true;
     try {
       for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
         const { state, commands } = decide(this.state, next.event, performance.now());
         this.state = state;
-        for (const command of commands) this.carryOut(command, next.answer);
+        for (const command of commands) this.carryOut(command, next.losses);
       }
     } catch (error) {
       this.fail(error);
@@ -163,16 +185,19 @@ export class Conductor implements ServiceListener {
     }
   }
 
-  private carryOut(command: Command, answer: Answer | null): void {
+  private carryOut(command: Command, losses: Losses | null): void {
     switch (command.do) {
       case 'assign':
         this.assign(command.kind, command.step, command.assignment);
         break;
       case 'accept':
-        this.accept(command.assignment, answer);
+        this.accept(command.assignment, losses);
         break;
       case 'step':
-        this.step();
+        this.step().then(
+          () => this.post({ kind: 'stepped' }),
+          (error) => this.fail(error),
+        );
         break;
       case 'conclude':
         this.conclude();
@@ -216,18 +241,22 @@ export class Conductor implements ServiceListener {
     session?.assign(this.batches.message(kind, step, assignment, session.hasData));
   }
 
-  private accept({ range }: Assignment, answer: Answer | null): void {
-    if (answer === null) throw new Error('an answer was accepted that never came');
-    this.losses.set(answer.losses.sums, range.first);
-    this.targets.set(answer.losses.targets, range.first);
-    if (answer.sum !== null) this.run.trainer.add(range, answer.sum);
+  private accept({ range }: Assignment, losses: Losses | null): void {
+    if (losses === null) throw new Error('an answer was accepted that never came');
+    this.losses.set(losses.sums, range.first);
+    this.targets.set(losses.targets, range.first);
     this.lastProgress = performance.now();
   }
 
-  private step(): void {
-    const { run, state } = this;
-    const result = run.trainer.takeStep(total(this.losses), total(this.targets));
-    this.feed.publish(run.trainer.weights, run.trainer.step);
+  private async step(): Promise<void> {
+    const { run, feed } = this;
+    const { trainer } = run;
+    feed.begin(trainer.step + 1);
+    const result = await trainer.takeStep(total(this.losses), total(this.targets), (from, to) =>
+      feed.fill(trainer.weights, from, to),
+    );
+    if (result.skipped) feed.fill(trainer.weights, 0, run.model.size);
+    const { state } = this;
     const seconds = (performance.now() - this.jobBegan) / 1000;
     this.pace = this.pace === 0 ? seconds : 0.9 * this.pace + 0.1 * seconds;
     const workers = state.members.length;
@@ -275,7 +304,6 @@ export class Conductor implements ServiceListener {
       workers,
       secondsLeft,
     });
-    this.post({ kind: 'stepped' });
   }
 
   private conclude(): void {
@@ -312,6 +340,7 @@ export class Conductor implements ServiceListener {
   private endJob(): void {
     this.losses = new Float64Array(0);
     this.targets = new Float64Array(0);
+    this.uploads.clear();
     this.lastProgress = performance.now();
   }
 

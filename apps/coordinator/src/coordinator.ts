@@ -56,7 +56,7 @@ export async function startCoordinator(
   try {
     const token = joinToken(out, resume);
     const choices = new Choices(out, resume, !config.run.reproducible);
-    const feed = new WeightsFeed((bytes) => conductor.sent(bytes));
+    const feed = new WeightsFeed(run.model.size, (bytes) => conductor.sent(bytes));
     const conductor: Conductor = new Conductor(run, feed, report);
     const service = createService(
       token,
@@ -83,7 +83,7 @@ export async function startCoordinator(
     const close = async (reason: string) => {
       service.finish(reason);
       await shutDown(service.server);
-      run.close();
+      await run.close();
     };
     const done = conductor.done.then(
       async (summary) => {
@@ -99,7 +99,7 @@ export async function startCoordinator(
     report({ kind: 'status', text: `listening on ${host}:${bound}` });
     return { joinUrl, done, stop: () => conductor.stop() };
   } catch (error) {
-    run.close();
+    await run.close();
     throw error;
   }
 }

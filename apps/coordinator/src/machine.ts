@@ -309,7 +309,11 @@ function failed(state: State, event: { worker: string; assignment: number; reaso
   return { state: next.state, commands: [note, ...next.commands] };
 }
 
-function findAssignment(state: State, event: { worker: string; assignment: number }) {
+/** The assignment if its worker still holds it; null where it is over, or was given to another. */
+export function findAssignment(
+  state: State,
+  event: { readonly worker: string; readonly assignment: number },
+): { readonly job: Job; readonly assignment: Assignment } | null {
   if (state.phase.name !== 'computing') return null;
   const { job } = state.phase;
   const assignment = job.assigned.find(

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
   describeDamage,
@@ -47,7 +48,7 @@ export interface OpenRun {
   /** Writes a checkpoint of the trainer's step and points `best` at it where it is the best. */
   save(): Promise<{ path: string; weightsSha256: string }>;
   event(line: { event: string; step: number; worker?: string | undefined; reason: string }): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /**
@@ -119,13 +120,11 @@ export async function openRun(options: {
       say(`going on from step ${checkpoint.step}`);
     }
     signal?.throwIfAborted();
-    const trainer = new Trainer(
-      config,
-      model,
-      loaded?.weights ?? initialWeights(model, config.run.seed),
-      microBatchCount(config),
-      loaded,
-    );
+    const start = loaded ?? { weights: initialWeights(model, config.run.seed) };
+    const trainer = await Trainer.create(config, model, start, {
+      microBatches: microBatchCount(config),
+      threads: availableParallelism(),
+    });
 
     const lastEvaluation = readJournal(directory.metrics.path).findLast((line) => line.kind === 'eval');
     const validationLoss = lastEvaluation?.validationLoss;
@@ -177,9 +176,10 @@ export async function openRun(options: {
         if (run.best?.step === step) await markBest(out, step);
         return { path, weightsSha256: state.weightsSha256 };
       },
-      close() {
+      async close() {
         data.close();
         directory.close();
+        await trainer.close();
       },
     };
     return run;

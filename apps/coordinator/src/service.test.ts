@@ -5,16 +5,19 @@ import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import {
-  type Chunk,
+  ChunkMemory,
   type CoordinatorMessage__Output,
-  chunksOf,
   connect,
   listen,
   type Metadata,
+  type PartialSum,
+  type Piece,
   PROTOCOL_VERSION,
+  piecesOf,
   sendAll,
   status,
   TensorAssembler,
+  type TensorChunk__Output,
   type WorkerMessage,
 } from '@manyhands/proto';
 import { Choices } from './choices.js';
@@ -44,8 +47,13 @@ class Listener extends EventEmitter {
   }
   ready = (session: WorkerSession) => this.tell('ready', session);
   heard = (worker: string) => this.tell('heard', worker);
-  summed = (worker: string, assignment: number, sum: Float32Array, losses: object) =>
-    this.tell('summed', worker, assignment, sum.slice(), losses);
+  readonly sum = new Float32Array(invitation.size);
+  summing = (worker: string, assignment: number, piece: Piece, values: Float32Array) => {
+    this.sum.set(values, piece.from);
+    this.tell('summing', worker, assignment, piece);
+  };
+  summed = (worker: string, assignment: number, losses: object) =>
+    this.tell('summed', worker, assignment, losses);
   evaluated = (worker: string, assignment: number, losses: object) =>
     this.tell('evaluated', worker, assignment, losses);
   failed = (worker: string, assignment: number, reason: string) =>
@@ -63,7 +71,7 @@ afterEach(() => {
 });
 
 async function setUp() {
-  const feed = new WeightsFeed(() => {});
+  const feed = new WeightsFeed(invitation.size, () => {});
   const listener = new Listener();
   const choices = new Choices(folder, false, true);
   const service = createService(token, invitation, feed, choices, listener);
@@ -217,6 +225,15 @@ test('the end of the run reaches every worker: at work, on its way in, and at th
   assert.equal(message.finish?.reason, 'all done');
 });
 
+/** From the last to the first. */
+const pieces = piecesOf(invitation.size).reverse();
+
+function part(assignment: number, sum: Float32Array, piece: Piece) {
+  const memory = new ChunkMemory(piece.to - piece.from);
+  memory.values.set(sum.subarray(piece.from, piece.to));
+  return memory.partialSum(assignment, 0, piece, sum.length);
+}
+
 const losses = { sums: [1.5, 2.5], targets: [3, 4] };
 
 test('a sum arrives bit for bit with its losses, and another after it on the same call', async () => {
@@ -226,30 +243,37 @@ test('a sum arrives bit for bit with its losses, and another after it on the sam
   for (const assignment of [5, 6]) {
     const sum = Float32Array.from({ length: invitation.size }, (_, i) => Math.fround(assignment / (i + 1)));
     const arrived = once(scene.listener, 'summed');
-    const parts = [...chunksOf(sum, 0)].map((chunk) => {
-      const last = chunk.offset + chunk.data.length === chunk.total;
-      return { assignment, chunk, ...(last && { totals: { losses, seconds: 1 } }) };
-    });
-    assert.equal(await sendAll(upload, parts), true);
-    const [worker, id, received, counted] = await arrived;
+    const parts: PartialSum[] = pieces.map((piece) => part(assignment, sum, piece));
+    assert.equal(await sendAll(upload, [...parts, { assignment, totals: { losses, seconds: 1 } }]), true);
+    const [worker, id, counted] = await arrived;
     assert.deepEqual([worker, id], ['ada-1', assignment]);
-    assert.deepEqual(received, sum);
+    assert.deepEqual(scene.listener.sum, sum);
     assert.deepEqual({ ...counted }, losses);
   }
   upload.end();
+  const told = scene.listener.said.filter(({ name }) => name === 'summing');
+  assert.deepEqual(
+    told,
+    [5, 6].flatMap((assignment) =>
+      pieces.map((piece) => ({
+        name: 'summing',
+        values: ['ada-1', assignment, piece],
+      })),
+    ),
+  );
 });
 
 test('a damaged sum ends the call with the reason and is not counted', async () => {
   const scene = await setUp();
   const { client, metadata } = await join(scene);
-  const [chunk] = chunksOf(new Float32Array(invitation.size), 0);
+  const { chunk } = part(1, new Float32Array(invitation.size), pieces[0]);
   const error = await new Promise<{ code?: number; details?: string } | null>((resolve) => {
     const upload = client.Gradients(metadata, resolve);
-    upload.write({ assignment: 1, chunk: { ...chunk, checksum: chunk.checksum ^ 1 } });
+    upload.write({ assignment: 1, chunk: { ...chunk, checksum: Number(chunk?.checksum) ^ 1 } });
   });
   assert.equal(error?.code, status.INVALID_ARGUMENT);
   assert.match(error?.details ?? '', /damaged/);
-  assert.ok(!scene.listener.said.some(({ name }) => name === 'summed'));
+  assert.ok(!scene.listener.said.some(({ name }) => name === 'summed' || name === 'summing'));
 });
 
 test('a reader gets the weights there are, then each that is published, unharmed by later changes', async () => {
@@ -264,7 +288,7 @@ test('a reader gets the weights there are, then each that is published, unharmed
   call.on('error', () => {});
   const next = () =>
     new Promise<number>((resolve) => {
-      const take = (chunk: Chunk) => {
+      const take = (chunk: TensorChunk__Output) => {
         if (!assembler.add(chunk)) return;
         call.off('data', take);
         resolve(chunk.version);

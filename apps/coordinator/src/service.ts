@@ -5,11 +5,13 @@ import {
   isInvited,
   type Losses__Output,
   type Metadata,
+  type Piece,
   PROTOCOL_VERSION,
+  readChunk,
   type Server,
   type Shape,
   status,
-  TensorAssembler,
+  TensorError,
   Training,
   type TrainingHandlers,
   type WorkerMessage__Output,
@@ -34,8 +36,10 @@ export interface WorkerSession {
 export interface ServiceListener {
   ready(session: WorkerSession): void;
   heard(worker: string): void;
-  /** `sum` is valid during the call only. */
-  summed(worker: string, assignment: number, sum: Float32Array, losses: Losses__Output): void;
+  /** A piece of the sum for an assignment; `values` is valid during the call only. */
+  summing(worker: string, assignment: number, piece: Piece, values: Float32Array): void;
+  /** The sum was sent whole. */
+  summed(worker: string, assignment: number, losses: Losses__Output): void;
   evaluated(worker: string, assignment: number, losses: Losses__Output): void;
   failed(worker: string, assignment: number, reason: string): void;
   gone(worker: string, reason: string): void;
@@ -225,9 +229,6 @@ export function createService(
         return;
       }
       uploading.add(worker);
-      const sum = new Float32Array(size);
-      const assembler = new TensorAssembler(sum);
-      let assignment = 0;
       let over = false;
       const close = (error: { code: status; details: string } | null) => {
         if (over) return;
@@ -235,22 +236,20 @@ export function createService(
         uploading.delete(worker);
         callback(error, {});
       };
-      call.on('data', (part) => {
-        if (over || !part.chunk) return;
-        listener.received(part.chunk.data.length);
+      call.on('data', ({ assignment, chunk, totals }) => {
+        if (over) return;
         listener.heard(worker);
-        try {
-          if (part.chunk.offset === 0) assignment = part.assignment;
-          if (part.assignment !== assignment) throw new Error('pieces of two assignments are mixed');
-          if (!assembler.add(part.chunk)) return;
-        } catch (error) {
-          return close({
-            code: status.INVALID_ARGUMENT,
-            details: error instanceof Error ? error.message : 'unreadable',
-          });
+        if (chunk) {
+          listener.received(chunk.data.length);
+          try {
+            const { piece, values } = readChunk(chunk, size);
+            listener.summing(worker, assignment, piece, values);
+          } catch (error) {
+            if (!(error instanceof TensorError)) throw error;
+            return close({ code: status.INVALID_ARGUMENT, details: error.message });
+          }
         }
-        if (part.totals?.losses) listener.summed(worker, assignment, sum, part.totals.losses);
-        else listener.failed(worker, assignment, 'the sum came without its totals');
+        if (totals?.losses) listener.summed(worker, assignment, totals.losses);
       });
       call.on('end', () => close(null));
       call.on('error', () => close({ code: status.UNKNOWN, details: 'the call broke' }));

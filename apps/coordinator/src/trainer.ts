@@ -2,14 +2,15 @@ import { type LoadedCheckpoint, weightsSha256 } from '@manyhands/core/checkpoint
 import type { RunConfig } from '@manyhands/core/config';
 import type { Model } from '@manyhands/core/model';
 import {
-  applyStep,
-  createOptimizer,
+  createStepper,
   learningRate,
-  type Optimizer,
   restoreState,
+  type Stepper,
   type StepResult,
 } from '@manyhands/core/optim';
-import { BufferPool, type Range, TreeSum } from '@manyhands/core/reduce';
+import type { Range } from '@manyhands/core/reduce';
+import type { Piece } from '@manyhands/proto';
+import { GradientSum } from './gradient-sum.js';
 
 export interface TakenStep extends StepResult {
   /** Steps done, this one included. */
@@ -23,9 +24,9 @@ export interface TakenStep extends StepResult {
 
 /** The weights and what moves them: sums arrive, and when all are there, one step is taken. No clock, no network. */
 export class Trainer {
-  private readonly optimizer: Optimizer;
-  private readonly buffers: BufferPool;
-  private tree: TreeSum | null = null;
+  private readonly sum: GradientSum;
+  /** Of the pieces that are whole. */
+  private squares: Promise<number>[] = [];
   step = 0;
   appliedSteps = 0;
   skippedSteps = 0;
@@ -35,55 +36,86 @@ export class Trainer {
   /** Of the last step that this process took. */
   lastLoss: number | null = null;
 
-  /** @param from a checkpoint to go on from */
-  constructor(
+  private constructor(
     private readonly config: RunConfig,
-    private readonly model: Model,
-    /** Flat; overwritten by each step. */
-    readonly weights: Float32Array,
-    private readonly microBatches: number,
-    from: Pick<LoadedCheckpoint, 'optimizer' | 'state'> | null,
+    model: Model,
+    private readonly stepper: Stepper,
+    microBatches: number,
   ) {
-    this.optimizer = createOptimizer(config.optimizer, model);
-    this.buffers = new BufferPool(model.size);
-    if (from === null) return;
-    restoreState(this.optimizer, from.optimizer);
-    this.step = from.state.step;
-    this.appliedSteps = from.state.appliedSteps;
-    this.skippedSteps = from.state.skippedSteps;
-    this.tokensSeen = from.state.tokensSeen;
-  }
-
-  get optimizerState(): Readonly<Record<string, Float32Array>> {
-    return this.optimizer.state;
-  }
-
-  /** Adds the sum of the gradients over a node of the batch's tree; `sum` is only read. */
-  add(range: Range, sum: Float32Array): void {
-    this.tree ??= new TreeSum(this.microBatches, this.buffers);
-    this.tree.add(range, sum);
+    this.sum = new GradientSum(model.size, microBatches, ({ from, to }) => {
+      const squares = stepper.squares(this.sum.gradient, from, to);
+      squares.catch(() => {}); // the step waits for it and tells
+      this.squares.push(squares);
+    });
   }
 
   /**
-   * Finishes the tree and moves the weights.
-   * @param lossSum of all losses of the batch in nats, over `targets` targets
+   * @param start the weights to begin with, or a checkpoint to go on from
+   * @param options.threads of the optimiser
    */
-  takeStep(lossSum: number, targets: number): TakenStep {
-    if (this.tree === null) throw new Error('a step needs gradients');
-    const { config, model, optimizer, weights } = this;
+  static async create(
+    config: RunConfig,
+    model: Model,
+    start: Pick<LoadedCheckpoint, 'weights'> & Partial<Pick<LoadedCheckpoint, 'optimizer' | 'state'>>,
+    options: { readonly microBatches: number; readonly threads: number },
+  ): Promise<Trainer> {
+    const stepper = await createStepper(config.optimizer, model, { threads: options.threads });
+    stepper.weights.set(start.weights);
+    const trainer = new Trainer(config, model, stepper, options.microBatches);
+    const { optimizer, state } = start;
+    if (optimizer === undefined || state === undefined) return trainer;
+    try {
+      restoreState(stepper, optimizer);
+    } catch (error) {
+      await stepper.close();
+      throw error;
+    }
+    trainer.step = state.step;
+    trainer.appliedSteps = state.appliedSteps;
+    trainer.skippedSteps = state.skippedSteps;
+    trainer.tokensSeen = state.tokensSeen;
+    return trainer;
+  }
+
+  /** Flat; overwritten by each step. */
+  get weights(): Float32Array {
+    return this.stepper.weights;
+  }
+
+  get optimizerState(): Readonly<Record<string, Float32Array>> {
+    return this.stepper.state;
+  }
+
+  /** Adds a piece of the sum of the gradients over a node of the batch's tree; `values` is only read. */
+  add(range: Range, piece: Piece, values: Float32Array): void {
+    this.sum.add(range, piece, values);
+  }
+
+  /**
+   * Moves the weights by the sum, which is whole.
+   * @param lossSum of all losses of the batch in nats, over `targets` targets
+   * @param final is told of weights that are final, range by range; of none where the step is skipped
+   */
+  async takeStep(
+    lossSum: number,
+    targets: number,
+    final: (from: number, to: number) => void,
+  ): Promise<TakenStep> {
+    const { config, stepper, sum } = this;
+    if (!sum.complete) throw new Error('a step needs the sum of all gradients');
+    await Promise.all(this.squares);
     const rate = learningRate(config.schedule, config.optimizer, this.step, config.run.steps);
-    const result = applyStep({
-      model,
-      optimizer,
-      weights,
-      gradient: this.tree.result(),
+    const result = await stepper.step({
+      gradient: sum.gradient,
+      gradNorm: targets > 0 ? stepper.norm() / targets : 0,
       targets,
       learningRate: rate,
       gradientClip: config.batch.gradientClip,
       t: this.appliedSteps + 1,
+      done: final,
     });
-    this.tree.release();
-    this.tree = null;
+    sum.clear();
+    this.squares = [];
     this.step += 1;
     if (result.skipped) this.skippedSteps += 1;
     else this.appliedSteps += 1;
@@ -96,5 +128,9 @@ export class Trainer {
 
   weightsSha256(): string {
     return weightsSha256(this.weights);
+  }
+
+  close(): Promise<void> {
+    return this.stepper.close();
   }
 }

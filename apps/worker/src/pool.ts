@@ -1,36 +1,32 @@
 import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
 import type { Model } from '@manyhands/core/model';
-import { BufferPool, splitRange, TreeSum } from '@manyhands/core/reduce';
-import type { MicroBatch } from '@manyhands/core/train';
+import { sharedFloats, splitRange } from '@manyhands/core/reduce';
+import { addTrace, tracing } from '@manyhands/core/trace';
+import type { BatchShape, MicroBatch } from '@manyhands/core/train';
 import { Piscina } from 'piscina';
-import type { Engine, Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
+import { RangeSum } from './range-sum.js';
+import type { Engine, Losses, ThreadAnswer, ThreadProgress, ThreadSetup, ThreadTask } from './tasks.js';
 
-export interface PartialResult {
-  readonly sum: Float32Array;
-  readonly losses: Losses;
-  release(): void;
-}
+type Warm = Extract<ThreadAnswer, { kind: 'warm' }>;
 
 /**
  * A worker's threads. The weights lie once in shared memory, two versions of them; every thread reads them there.
- * A range of micro-batches is cut into one piece a thread, and the pieces are summed along the batch's own tree.
+ * A range of micro-batches is cut into one part a thread.
  */
 export class ThreadPool {
   private readonly free: Float32Array[] = [];
-  private readonly buffers: BufferPool;
+  private readonly progress = new Map<number, (from: number) => void>();
+  private lastTask = 0;
 
   private constructor(
     private readonly piscina: Piscina<ThreadTask, ThreadAnswer>,
     private readonly model: Model,
     private readonly weights: readonly [Float32Array, Float32Array],
     private readonly threads: number,
-    readonly info: BackendInfo,
-    /** Why this backend, in words. */
-    readonly reason: string,
-    /** What the threads compute with, for other machines of this kind. */
-    readonly choices: string,
+    /** How the threads compute, in words, and with what, for other machines of this kind. */
+    private readonly warm: Warm,
   ) {
-    this.buffers = new BufferPool(model.size);
+    piscina.on('message', ({ task, from }: ThreadProgress) => this.progress.get(task)?.(from));
   }
 
   /** @throws KernelError where the backend is not available */
@@ -39,12 +35,22 @@ export class ThreadPool {
     backend: BackendChoice;
     reproducible: boolean;
     threads: number;
+    /** Of all work to come: compiled, and measured where there is something to choose. */
+    shapes: readonly BatchShape[];
     /** What another machine of this kind chose; null: the first thread measures. */
     choices: string | null;
+    recompute: boolean;
   }): Promise<ThreadPool> {
-    const { model, threads } = options;
-    const weights = [shared(model.size), shared(model.size)] as const;
-    const workerData: ThreadSetup = { model: model.config, reproducible: options.reproducible, weights };
+    const { model, threads, backend, choices, reproducible, recompute, shapes } = options;
+    const weights = [sharedFloats(model.size), sharedFloats(model.size)] as const;
+    const workerData: ThreadSetup = {
+      model: model.config,
+      reproducible,
+      recompute,
+      shapes,
+      weights,
+      trace: tracing(),
+    };
     const piscina = new Piscina<ThreadTask, ThreadAnswer>({
       filename: new URL('./thread.js', import.meta.url).href,
       minThreads: threads,
@@ -55,19 +61,29 @@ export class ThreadPool {
       workerData,
     });
     try {
-      const { backend, choices } = options;
+      // The first one measures with the machine to itself; then all take what it chose.
       const answer = await piscina.run({ kind: 'warm', engine: { backend, choices } });
       if (answer.kind !== 'warm') throw new Error('a thread answered out of turn');
-      return new ThreadPool(piscina, model, weights, threads, answer.info, answer.reason, answer.choices);
+      const engine = engineOf(answer);
+      await Promise.all(Array.from({ length: threads }, () => piscina.run({ kind: 'warm', engine })));
+      return new ThreadPool(piscina, model, weights, threads, answer);
     } catch (error) {
       await piscina.destroy();
       throw error;
     }
   }
 
-  /** What every thread computes with, also where the first one was left to choose. */
-  private get engine(): Engine {
-    return { backend: this.info.backend === 'gpujs' ? 'gpujs' : 'cpu', choices: this.choices };
+  get info(): BackendInfo {
+    return this.warm.info;
+  }
+
+  /** Why this backend, in words. */
+  get reason(): string {
+    return this.warm.reason;
+  }
+
+  get choices(): string {
+    return this.warm.choices;
   }
 
   /** Where version `version` of the weights belongs. */
@@ -76,38 +92,40 @@ export class ThreadPool {
   }
 
   /**
-   * The sum of the gradients over a node of the batch's tree, given its micro-batches in order. A node's subtree has
-   * the shape of a tree over its own micro-batches alone, so the pieces are counted from zero here.
-   * @returns the sum, which is good until `release` is called, and the losses in order
+   * Begins the sum of the gradients over a node of the batch's tree, given its micro-batches in order.
+   * @param grain told to the reader in steps of so many values
    */
-  async sum(microBatches: readonly MicroBatch[], version: number, seed: number): Promise<PartialResult> {
+  sum(microBatches: readonly MicroBatch[], version: number, seed: number, grain: number): RangeSum {
     const total = microBatches.length;
-    const pieces = splitRange({ first: 0, count: total }, total, this.threads);
-    const answers = await Promise.all(
-      pieces.map(async (piece) => {
-        const output = this.free.pop() ?? shared(this.model.size);
+    const parts = splitRange({ first: 0, count: total }, total, this.threads).map((range) => ({
+      range,
+      output: this.free.pop() ?? sharedFloats(this.model.size),
+    }));
+    const answers = parts.map(async ({ range, output }, part) => {
+      const task = ++this.lastTask;
+      this.progress.set(task, (from) => sum.advance(part, from));
+      try {
         const losses = await this.run({
           kind: 'sum',
-          engine: this.engine,
+          task,
+          engine: engineOf(this.warm),
           version,
           seed,
-          microBatches: microBatches.slice(piece.first, piece.first + piece.count),
+          microBatches: microBatches.slice(range.first, range.first + range.count),
           output,
+          grain,
         });
-        return { piece, output, losses };
-      }),
-    );
-    const losses = concatenated(answers.map((answer) => answer.losses));
-    if (answers.length === 1) {
-      const [{ output }] = answers;
-      return { sum: output, losses, release: () => this.free.push(output) };
-    }
-    const tree = new TreeSum(total, this.buffers);
-    for (const { piece, output } of answers) {
-      tree.add(piece, output);
-      this.free.push(output);
-    }
-    return { sum: tree.result(), losses, release: () => tree.release() };
+        sum.advance(part, 0);
+        return losses;
+      } finally {
+        this.progress.delete(task);
+      }
+    });
+    const sum: RangeSum = new RangeSum(total, parts, Promise.all(answers).then(concatenated), () => {
+      // Where one thread failed, another may still be writing.
+      void Promise.allSettled(answers).then(() => this.free.push(...parts.map(({ output }) => output)));
+    });
+    return sum;
   }
 
   /** The losses of micro-batches, forward only, spread over the threads. */
@@ -116,7 +134,7 @@ export class ThreadPool {
     const parts: Promise<Losses>[] = [];
     for (let first = 0; first < microBatches.length; first += size) {
       const part = microBatches.slice(first, first + size);
-      parts.push(this.run({ kind: 'losses', engine: this.engine, version, microBatches: part }));
+      parts.push(this.run({ kind: 'losses', engine: engineOf(this.warm), version, microBatches: part }));
     }
     return concatenated(await Promise.all(parts));
   }
@@ -127,13 +145,15 @@ export class ThreadPool {
 
   private async run(task: ThreadTask): Promise<Losses> {
     const answer = await this.piscina.run(task);
+    addTrace(answer.trace);
     if (answer.kind !== 'losses') throw new Error('a thread answered out of turn');
     return answer.losses;
   }
 }
 
-function shared(size: number): Float32Array {
-  return new Float32Array(new SharedArrayBuffer(size * Float32Array.BYTES_PER_ELEMENT));
+/** What every thread computes with, also where the first one was left to choose. */
+function engineOf({ info, choices }: Warm): Engine {
+  return { backend: info.backend === 'gpujs' ? 'gpujs' : 'cpu', choices };
 }
 
 function concatenated(parts: readonly Losses[]): Losses {

@@ -1,23 +1,28 @@
 import { hostname } from 'node:os';
 import { type BackendChoice, machineKind } from '@manyhands/core/kernels';
-import { createModel, type Model, modelHash, parseModelConfig } from '@manyhands/core/model';
-import { type MicroBatch, microBatchFromTokens } from '@manyhands/core/train';
+import { createModel, modelHash, parseModelConfig } from '@manyhands/core/model';
+import { BufferPool } from '@manyhands/core/reduce';
+import { span } from '@manyhands/core/trace';
 import {
   type Assignment__Output,
+  CHUNK_VALUES,
+  ChunkMemory,
   type CoordinatorMessage__Output,
-  chunksOf,
   connect,
+  type EncodedPartialSum,
   explainStatus,
   type JoinUrl,
-  type MicroBatch__Output,
   type PartialSum,
   PROTOCOL_VERSION,
+  piecesOf,
   sendAll,
   status,
   TensorAssembler,
   type Welcome__Output,
 } from '@manyhands/proto';
+import { readAssignment, readShapes } from './assignment.js';
 import { ThreadPool } from './pool.js';
+import type { RangeSum } from './range-sum.js';
 import type { LocalShards } from './shards.js';
 import { WeightsGate } from './weights-gate.js';
 
@@ -92,6 +97,8 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       backend: options.backend,
       reproducible: welcome.reproducible,
       threads: options.threads,
+      shapes: readShapes(welcome, model),
+      recompute: welcome.recompute,
       choices: welcome.choices === '' ? null : welcome.choices,
     });
     close = () => pool.close();
@@ -103,9 +110,13 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
 
     const weights = client.Weights({}, callMetadata);
     const assemblers = [0, 1].map((slot) => new TensorAssembler(pool.weightsFor(slot)));
+    let arriving = 0;
     weights.on('data', (chunk) => {
+      if (chunk.offset === 0) arriving = performance.now();
       try {
-        if (assemblers[chunk.version % 2].add(chunk)) gate.arrived(chunk.version);
+        if (!assemblers[chunk.version % 2].add(chunk)) return;
+        span('weights in', arriving, { version: chunk.version });
+        gate.arrived(chunk.version);
       } catch (error) {
         end({ kind: 'lost', reason: messageOf(error), joined });
       }
@@ -119,25 +130,38 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
 
     // One sum after the other: the pieces of two are never mixed.
     let sending: Promise<unknown> = Promise.resolve();
-    const upload = (parts: Iterable<PartialSum>) => {
-      sending = sending.then(() => sendAll(gradients, parts));
-      return sending;
+    const memories: ChunkMemory[] = [];
+    const upload = (sum: RangeSum, assignment: Assignment__Output) => {
+      const sent = sending.then(async () => {
+        const began = performance.now();
+        const messages = messagesOf(sum, assignment, model.size, memories);
+        await sendAll<EncodedPartialSum | PartialSum>(gradients, messages, (message) => {
+          if ('memory' in message) memories.push(message.memory);
+        });
+        span('send', began, { step: assignment.step });
+      });
+      sending = sent.catch(() => {}); // told by the assignment itself
+      return sent;
     };
 
     const compute = async (assignment: Assignment__Output) => {
       const { id, step } = assignment;
+      let began = performance.now();
       const microBatches = readAssignment(assignment, model, data);
+      span('assignment', began, { step, microBatches: microBatches.length });
       if (!(await gate.reached(step))) return; // a later version came: the step is over without us
-      const started = performance.now();
       if (assignment.kind === 'EVALUATE') {
         const losses = await pool.losses(microBatches, step);
         if (!over) work.write({ evaluated: { assignment: id, losses } });
         return;
       }
-      const { sum, losses, release } = await pool.sum(microBatches, step, welcome.seed);
-      const totals = { losses, seconds: (performance.now() - started) / 1000 };
-      await upload(piecesOf(sum, id, step, totals));
-      release();
+      began = performance.now();
+      const sum = pool.sum(microBatches, step, welcome.seed, CHUNK_VALUES);
+      sum.losses.then(
+        () => span('sum', began, { step, microBatches: microBatches.length }),
+        () => {},
+      );
+      await upload(sum, assignment).finally(sum.release);
     };
 
     work.on('data', (message: CoordinatorMessage__Output) => {
@@ -213,63 +237,26 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   };
 }
 
-type LocalData = NonNullable<Awaited<ReturnType<LocalShards['find']>>>;
-
-function* piecesOf(
-  sum: Float32Array,
-  assignment: number,
-  step: number,
-  totals: NonNullable<PartialSum['totals']>,
-): Generator<PartialSum> {
-  for (const chunk of chunksOf(sum, step)) {
-    const last = chunk.offset + chunk.data.length === chunk.total;
-    yield { assignment, chunk, ...(last && { totals }) };
+/** What a sum is sent as: its pieces from the last to the first, each as soon as it is final, then the totals. */
+async function* messagesOf(
+  sum: RangeSum,
+  { id, step }: Assignment__Output,
+  size: number,
+  memories: ChunkMemory[],
+): AsyncGenerator<EncodedPartialSum | PartialSum> {
+  const began = performance.now();
+  const pools = new Map<number, BufferPool>();
+  for (const piece of piecesOf(size).reverse()) {
+    const length = piece.to - piece.from;
+    await sum.final(piece.from);
+    const memory = memories.pop() ?? new ChunkMemory(CHUNK_VALUES);
+    const pool = pools.get(length) ?? new BufferPool(length);
+    pools.set(length, pool);
+    sum.read(piece.from, memory.values.subarray(0, length), pool);
+    yield memory.partialSum(id, step, piece, size);
   }
-}
-
-/** @throws Error where a micro-batch is not what the model can take: a damaged or hostile message */
-function readAssignment(assignment: Assignment__Output, model: Model, data: LocalData | null): MicroBatch[] {
-  const range = assignment.range ?? { first: 0, count: 0 };
-  if (range.count < 1 || range.count !== assignment.microBatches.length) {
-    throw new Error(`a range of ${range.count} micro-batches came with ${assignment.microBatches.length}`);
-  }
-  return assignment.microBatches.map((part, index) => readMicroBatch(part, range.first + index, model, data));
-}
-
-function readMicroBatch(
-  part: MicroBatch__Output,
-  index: number,
-  model: Model,
-  data: LocalData | null,
-): MicroBatch {
-  const { batch, time, windows } = part;
-  if (batch < 1 || time < 1 || time > model.config.context) {
-    throw new Error(`a micro-batch of ${batch} × ${time} does not fit a context of ${model.config.context}`);
-  }
-  const tokens = new Int32Array(batch * (time + 1));
-  if (windows.length > 0) {
-    if (data === null) throw new Error('positions came instead of tokens, but no shards are here');
-    if (windows.length !== batch) throw new Error(`${windows.length} windows came for ${batch} sequences`);
-    for (const [row, { split, source, offset }] of windows.entries()) {
-      const window = {
-        split: split === 'TRAIN' ? ('train' as const) : ('validation' as const),
-        source,
-        offset,
-      };
-      tokens.set(data.tokens(window, time), row * (time + 1));
-    }
-  } else {
-    if (part.tokens.length !== tokens.byteLength) {
-      throw new Error(`${part.tokens.length} bytes of tokens came where ${tokens.byteLength} were expected`);
-    }
-    for (let i = 0; i < tokens.length; i++) tokens[i] = part.tokens.readInt32LE(4 * i);
-  }
-  for (const token of tokens) {
-    if (token < -1 || token >= model.config.vocab) {
-      throw new Error(`token ${token} is not in a vocabulary of ${model.config.vocab}`);
-    }
-  }
-  return microBatchFromTokens(index, tokens, batch, time);
+  const losses = await sum.losses;
+  yield { assignment: id, totals: { losses, seconds: (performance.now() - began) / 1000 } };
 }
 
 function threads(count: number): string {

@@ -1,14 +1,19 @@
 import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
 import type { ModelConfig } from '@manyhands/core/model';
-import type { MicroBatch } from '@manyhands/core/train';
+import type { TraceEvent } from '@manyhands/core/trace';
+import type { BatchShape, MicroBatch } from '@manyhands/core/train';
 
 /** What crosses from the worker to one of its threads and back; arrays over shared memory are not copied. */
 
 export interface ThreadSetup {
   readonly model: ModelConfig;
   readonly reproducible: boolean;
+  readonly recompute: boolean;
+  /** Of all work to come. */
+  readonly shapes: readonly BatchShape[];
   /** Two versions of the flat weights: version v is in slot v mod 2. */
   readonly weights: readonly [Float32Array, Float32Array];
+  readonly trace: boolean;
 }
 
 /** What a thread computes with. */
@@ -22,6 +27,8 @@ export type ThreadTask =
   | { readonly kind: 'warm'; readonly engine: Engine }
   | {
       readonly kind: 'sum';
+      /** Names this task in what is told while it runs. */
+      readonly task: number;
       readonly engine: Engine;
       readonly version: number;
       readonly seed: number;
@@ -29,6 +36,8 @@ export type ThreadTask =
       readonly microBatches: readonly MicroBatch[];
       /** Receives the sum of their gradients, flat. */
       readonly output: Float32Array;
+      /** Told whenever that much more of the output is final. */
+      readonly grain: number;
     }
   | {
       readonly kind: 'losses';
@@ -37,17 +46,24 @@ export type ThreadTask =
       readonly microBatches: readonly MicroBatch[];
     };
 
+/** Said while a sum is computed: everything of its output at and above `from` is final. */
+export interface ThreadProgress {
+  readonly task: number;
+  readonly from: number;
+}
+
 /** A sum of losses and a count of targets for each micro-batch of the task, in order. */
 export interface Losses {
   readonly sums: number[];
   readonly targets: number[];
 }
 
-export type ThreadAnswer =
+export type ThreadAnswer = { readonly trace: TraceEvent[] } & (
   | {
       readonly kind: 'warm';
       readonly info: BackendInfo;
       readonly reason: string;
       readonly choices: string;
     }
-  | { readonly kind: 'losses'; readonly losses: Losses };
+  | { readonly kind: 'losses'; readonly losses: Losses }
+);

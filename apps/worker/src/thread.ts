@@ -1,22 +1,26 @@
-import { workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { createKernels, KernelError } from '@manyhands/core/kernels';
 import { createModel } from '@manyhands/core/model';
-import { BufferPool, TreeSum } from '@manyhands/core/reduce';
+import { span, startTrace, takeTrace } from '@manyhands/core/trace';
 import { Learner } from '@manyhands/core/train';
-import type { Engine, Losses, ThreadAnswer, ThreadSetup, ThreadTask } from './tasks.js';
+import type { Engine, Losses, ThreadAnswer, ThreadProgress, ThreadSetup, ThreadTask } from './tasks.js';
 
 /** What runs inside a pool thread: one backend, one copy of the model on it. No network lives here. */
 
 const setup: ThreadSetup = Array.isArray(workerData) ? workerData[1] : workerData;
 const model = createModel(setup.model);
-const buffers = new BufferPool(model.size);
-const gradient = buffers.take();
+if (setup.trace) startTrace(`thread ${threadId}`);
 
-let engine: Promise<{ learner: Learner; answer: ThreadAnswer & { kind: 'warm' } }> | null = null;
+interface Started {
+  readonly learner: Learner;
+  readonly warm: Omit<Extract<ThreadAnswer, { kind: 'warm' }>, 'trace'>;
+}
+
+let engine: Promise<Started> | null = null;
 let loaded = -1;
 
-async function start({ backend, choices }: Engine) {
-  const { reproducible } = setup;
+async function start({ backend, choices }: Engine): Promise<Started> {
+  const { reproducible, recompute, shapes } = setup;
   const { kernels, reason } = await createKernels(backend, {
     reproducible,
     ...(choices === null ? {} : { choices }),
@@ -26,58 +30,64 @@ async function start({ backend, choices }: Engine) {
       `a reproducible run needs the same bits on every processor, which ${backend} does not give: use cpu`,
     );
   }
-  return {
-    learner: Learner.create(kernels, model),
-    answer: { kind: 'warm' as const, info: kernels.info, reason, choices: kernels.choices() },
-  };
+  const learner = Learner.create(kernels, model, { recompute });
+  learner.prepare(shapes);
+  return { learner, warm: { kind: 'warm', info: kernels.info, reason, choices: kernels.choices() } };
 }
 
 async function learnerWith(chosen: Engine, version: number): Promise<Learner> {
   engine ??= start(chosen);
   const { learner } = await engine;
   if (version !== loaded) {
+    const began = performance.now();
     learner.setWeights(setup.weights[version % 2]);
     loaded = version;
+    span('weights', began, { version });
   }
   return learner;
 }
 
 export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
   switch (task.kind) {
-    case 'warm':
+    case 'warm': {
       engine ??= start(task.engine);
-      return (await engine).answer;
+      const { warm } = await engine;
+      return { ...warm, trace: takeTrace() };
+    }
     case 'sum': {
-      const learner = await learnerWith(task.engine, task.version);
-      const losses: Losses = { sums: [], targets: [] };
-      const count = task.microBatches.length;
-      // A node's subtree over its own numbers has the shape that it has within the batch's tree.
-      const tree = count > 1 ? new TreeSum(count, buffers) : null;
-      for (const [index, microBatch] of task.microBatches.entries()) {
-        const into = tree === null ? task.output : gradient;
-        const result = await learner.gradients(microBatch, { seed: task.seed, step: task.version }, into);
-        losses.sums.push(result.lossSum);
-        losses.targets.push(result.targets);
-        tree?.add({ first: index, count: 1 }, gradient);
-      }
-      if (tree !== null) {
-        task.output.set(tree.result());
-        tree.release();
-      }
-      return { kind: 'losses', losses };
+      const { seed, version: step, microBatches, output } = task;
+      const learner = await learnerWith(task.engine, step);
+      const began = performance.now();
+      const losses: Losses = await learner.sum(microBatches, { seed, step }, output, progress(task));
+      span('forward+backward', began, { step, microBatches: microBatches.length });
+      return { kind: 'losses', losses, trace: takeTrace() };
     }
     case 'losses': {
       const learner = await learnerWith(task.engine, task.version);
+      const began = performance.now();
       const losses: Losses = { sums: [], targets: [] };
       for (const microBatch of task.microBatches) {
         const each = await learner.losses(microBatch);
         losses.sums.push(each.reduce((sum, loss) => sum + loss, 0));
         losses.targets.push(microBatch.targets.reduce((count, target) => count + (target >= 0 ? 1 : 0), 0));
       }
-      return { kind: 'losses', losses };
+      span('forward', began, { step: task.version, microBatches: task.microBatches.length });
+      return { kind: 'losses', losses, trace: takeTrace() };
     }
     default:
       task satisfies never;
       throw new Error('unknown task');
   }
+}
+
+/** Tells the pool how far a sum is, a grain at a time. */
+function progress({ task, grain }: Extract<ThreadTask, { kind: 'sum' }>): (from: number) => void {
+  let told = Number.POSITIVE_INFINITY;
+  return (index) => {
+    const from = Math.ceil(index / grain) * grain;
+    if (from >= told) return;
+    told = from;
+    const message: ThreadProgress = { task, from };
+    parentPort?.postMessage(message);
+  };
 }

@@ -1,0 +1,71 @@
+import type { Model } from '@manyhands/core/model';
+import { type BatchShape, type MicroBatch, microBatchFromTokens } from '@manyhands/core/train';
+import type { Assignment__Output, MicroBatch__Output, Welcome__Output } from '@manyhands/proto';
+import type { LocalShards } from './shards.js';
+
+export type LocalData = NonNullable<Awaited<ReturnType<LocalShards['find']>>>;
+
+/** Kinds of shapes that a run has at most: whole and last micro-batches of training, and batches of evaluation. */
+const MAXIMUM_SHAPES = 64;
+
+/** @throws Error where a shape is not what the model can take: a damaged or hostile message */
+export function readShapes({ shapes }: Welcome__Output, model: Model): BatchShape[] {
+  if (shapes.length > MAXIMUM_SHAPES) throw new Error(`${shapes.length} shapes of micro-batches came`);
+  return shapes.map(({ sequences: batch, time, train }) => {
+    demandFit(batch, time, model);
+    return { batch, time, train };
+  });
+}
+
+function demandFit(batch: number, time: number, model: Model): void {
+  if (batch < 1 || time < 1 || time > model.config.context) {
+    throw new Error(`a micro-batch of ${batch} × ${time} does not fit a context of ${model.config.context}`);
+  }
+}
+
+/** @throws Error where a micro-batch is not what the model can take: a damaged or hostile message */
+export function readAssignment(
+  assignment: Assignment__Output,
+  model: Model,
+  data: LocalData | null,
+): MicroBatch[] {
+  const range = assignment.range ?? { first: 0, count: 0 };
+  if (range.count < 1 || range.count !== assignment.microBatches.length) {
+    throw new Error(`a range of ${range.count} micro-batches came with ${assignment.microBatches.length}`);
+  }
+  return assignment.microBatches.map((part, index) => readMicroBatch(part, range.first + index, model, data));
+}
+
+function readMicroBatch(
+  part: MicroBatch__Output,
+  index: number,
+  model: Model,
+  data: LocalData | null,
+): MicroBatch {
+  const { batch, time, windows } = part;
+  demandFit(batch, time, model);
+  const tokens = new Int32Array(batch * (time + 1));
+  if (windows.length > 0) {
+    if (data === null) throw new Error('positions came instead of tokens, but no shards are here');
+    if (windows.length !== batch) throw new Error(`${windows.length} windows came for ${batch} sequences`);
+    for (const [row, { split, source, offset }] of windows.entries()) {
+      const window = {
+        split: split === 'TRAIN' ? ('train' as const) : ('validation' as const),
+        source,
+        offset,
+      };
+      tokens.set(data.tokens(window, time), row * (time + 1));
+    }
+  } else {
+    if (part.tokens.length !== tokens.byteLength) {
+      throw new Error(`${part.tokens.length} bytes of tokens came where ${tokens.byteLength} were expected`);
+    }
+    for (let i = 0; i < tokens.length; i++) tokens[i] = part.tokens.readInt32LE(4 * i);
+  }
+  for (const token of tokens) {
+    if (token < -1 || token >= model.config.vocab) {
+      throw new Error(`token ${token} is not in a vocabulary of ${model.config.vocab}`);
+    }
+  }
+  return microBatchFromTokens(index, tokens, batch, time);
+}

@@ -1,5 +1,5 @@
 import { generate } from '@manyhands/core/inference';
-import type { Kernels } from '@manyhands/core/kernels';
+import { createKernels, type Kernels } from '@manyhands/core/kernels';
 import { initialWeights, type Model } from '@manyhands/core/model';
 import { Learner, type MicroBatch } from '@manyhands/core/train';
 import type { Task, ThreadSetup } from './types.js';
@@ -27,7 +27,7 @@ export async function createWorkloads(
     train,
     // Only when it is asked for: the memory of training is looked at before.
     peak: async (seconds) => {
-      peak ??= products(kernels);
+      peak ??= products(setup);
       return (await peak)(seconds);
     },
     generate: generation(kernels, model, weights),
@@ -54,8 +54,9 @@ async function training(
 }
 
 /** The side that is multiplied fastest, floating-point operations per second. */
-async function products(kernels: Kernels): Promise<Workload> {
-  const mark = kernels.mark();
+async function products({ backend, reproducible }: ThreadSetup): Promise<Workload> {
+  // Kernels of their own, which may still choose what is fastest for these shapes.
+  const { kernels } = await createKernels(backend, { reproducible });
   let best: { flops: number; work: () => Promise<unknown> } | null = null;
   let bestRate = 0;
   for (const side of SIDES) {
@@ -69,10 +70,7 @@ async function products(kernels: Kernels): Promise<Workload> {
     if (found > bestRate) [best, bestRate] = [{ flops, work }, found];
     if (flops / found > LONGEST_MS / 1000) break;
   }
-  if (best === null) {
-    kernels.release(mark);
-    throw new RangeError('no product was measured');
-  }
+  if (best === null) throw new RangeError('no product was measured');
   const { flops, work } = best;
   return (seconds) => rate(flops, work, seconds);
 }

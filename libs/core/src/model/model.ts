@@ -1,5 +1,5 @@
 import { show, UserError } from '../config/index.js';
-import { randomStream } from '../numeric/index.js';
+import { fillNormal } from '../numeric/index.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import type { Architecture, Model, ModelConfig, ModelShape, Parameter } from './types.js';
@@ -39,12 +39,8 @@ export function initialWeights(model: Model, seed: number): Float32Array {
   const weights = new Float32Array(model.size);
   for (const [number, { initial, offset, size }] of model.parameters.entries()) {
     const values = weights.subarray(offset, offset + size);
-    if ('value' in initial) {
-      values.fill(initial.value);
-    } else {
-      const random = randomStream(seed, number);
-      for (let i = 0; i < size; i++) values[i] = initial.deviation * random.nextNormal();
-    }
+    if ('value' in initial) values.fill(initial.value);
+    else fillNormal(values, initial.deviation, seed, number);
   }
   return weights;
 }

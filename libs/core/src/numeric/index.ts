@@ -6,6 +6,7 @@ export {
   dropoutScale,
   dropoutThreshold,
 } from './dropout.js';
+export { fillNormal } from './fill-normal.js';
 export { math } from './math.js';
 export { philox, words } from './philox.js';
 export { type RandomStream, randomStream } from './random-stream.js';

@@ -5,6 +5,7 @@ import {
   dropoutMask,
   dropoutScale,
   dropoutThreshold,
+  fillNormal,
   math,
   philox,
   randomStream,
@@ -103,6 +104,49 @@ describe('a random stream', () => {
       const error = Math.abs(moment(power) - expected);
       assert.ok(error < (4 * deviation) / Math.sqrt(values.length), `moment ${power}: ${moment(power)}`);
     }
+  });
+});
+
+describe('fillNormal', () => {
+  test('writes what the stream of its key draws one by one, at any length and across its chunks', () => {
+    const lengths = fc.oneof(fc.nat(70), fc.constantFrom(8191, 8192, 8193, 20_001));
+    fc.assert(
+      fc.property(
+        lengths,
+        fc.maxSafeNat(),
+        fc.nat(200),
+        fc.float({ noNaN: true }),
+        (length, seed, purpose, deviation) => {
+          const filled = new Float32Array(length);
+          fillNormal(filled, deviation, seed, purpose);
+          const stream = randomStream(seed, purpose);
+          const drawn = Float32Array.from({ length }, () => deviation * stream.nextNormal());
+          assert.deepEqual(filled, drawn);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test("keeps the stream's bits where an angle lies on an axis or a fraction at its end", () => {
+    // Two million numbers: some angles of them lie closer to an axis than 2⁻¹², where another path is taken.
+    const filled = new Float32Array(2 ** 21);
+    fillNormal(filled, 1, 7);
+    const stream = randomStream(7);
+    assert.deepEqual(
+      filled,
+      filled.map(() => stream.nextNormal()),
+    );
+  });
+
+  test('writes no further than its target, and refuses what is no seed', () => {
+    const around = new Float32Array(12);
+    fillNormal(around.subarray(3, 8), 1, 5);
+    assert.deepEqual(
+      [...around.entries()].filter(([, value]) => value !== 0).map(([index]) => index),
+      [3, 4, 5, 6, 7],
+    );
+    assert.throws(() => fillNormal(around, 1, -1), RangeError);
   });
 });
 

@@ -68,7 +68,7 @@ export function randomStream(seed: number, ...purpose: readonly number[]): Rando
 }
 
 /** Folds the purposes into the seed one by one, each with its place, so that (1, 2) differs from (2, 1) and (1). */
-function deriveKey(seed: number, purpose: readonly number[]): readonly [number, number] {
+export function deriveKey(seed: number, purpose: readonly number[]): readonly [number, number] {
   const result = new Uint32Array(4);
   let key: readonly [number, number] = words(seed);
   // The last word keeps these blocks apart from those of dropout, whose key begins with the seed too.

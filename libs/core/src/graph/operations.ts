@@ -23,6 +23,7 @@ export interface OperationAttributes {
   concat: object;
   dropout: { readonly probability: number; readonly key: DropoutKey };
   crossEntropy: object;
+  headLoss: { readonly gradients: boolean };
   rows: { readonly first: number; readonly count: number };
 }
 
@@ -33,6 +34,8 @@ export interface Recorded {
   readonly output: Tensor;
   /** One gradient for each input, in their order; null where the input has none (token ids, targets). */
   readonly backward: (gradient: Tensor) => readonly (Tensor | null)[];
+  /** The gradients of the sum of the output's entries, where they are known without a way back. */
+  readonly ofSum?: readonly (Tensor | null)[];
 }
 
 /** What the forward pass computed beside its output stays in the closure of `backward`: nothing else needs it. */
@@ -156,6 +159,18 @@ export const operations: { readonly [Name in OperationName]: Operation<Operation
     return {
       output: losses,
       backward: (gradient) => [kernels.crossEntropyBackward(gradient, logits, targets, logSumExp), null],
+    };
+  },
+
+  /** x [N,C], weight [V,C], targets [N] → losses [N]: the last node of a graph, whose sum alone has a gradient */
+  headLoss: (kernels, [x, weight, targets], { gradients }) => {
+    const head = kernels.headLoss(x, weight, targets, gradients);
+    return {
+      output: head.losses,
+      ofSum: [head.x, head.weight, null],
+      backward: () => {
+        throw new GraphError('the loss of a head is the end of a graph: nothing may be computed from it');
+      },
     };
   },
 

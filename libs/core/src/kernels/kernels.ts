@@ -24,8 +24,8 @@ export interface Kernels {
   writeIndices(target: Tensor, data: Int32Array): void;
   /** Waits for the device and returns a copy of the values. Rejects where an earlier call failed. */
   read(tensor: Tensor): Promise<Float32Array | Float64Array>;
-  /** As `read`, into memory of the caller, which is as long as the tensor. */
-  readInto(tensor: Tensor, target: Float32Array): Promise<void>;
+  /** As `read`, into memory of the caller, which is as long as the tensor; null where the values are there at once. */
+  readInto(tensor: Tensor, target: Float32Array): Promise<void> | null;
   /** Marks a point in time; `release(mark)` frees every tensor that was made after it. */
   mark(): Mark;
   release(mark: Mark): void;

@@ -1,8 +1,6 @@
-import { Graph } from '../graph/index.js';
-import { CountingKernels } from './counting-kernels.js';
-import { forward } from './forward.js';
+import { createCpuPlanner } from '../kernels/index.js';
 import { createModel } from './model.js';
-import { parameterNodes } from './parameters.js';
+import { trainingProgram } from './programs.js';
 import type { Model, ModelConfig } from './types.js';
 
 export function parameterCount(config: ModelConfig): number {
@@ -24,20 +22,14 @@ export function flopsPerToken(config: ModelConfig): number {
 }
 
 /**
- * Bytes that one micro-batch needs on the device beside the weights, at its peak: every activation, every gradient
- * of an activation or parameter. Work space inside a kernel is not in it.
+ * Bytes that one micro-batch needs on the cpu backend beside the weights, at its peak: found by planning the very
+ * program that will train.
  */
-export function activationBytes(model: Model, batch: number, time: number): number {
-  const kernels = new CountingKernels();
+export function activationBytes(model: Model, batch: number, time: number, recompute = false): number {
+  const kernels = createCpuPlanner();
   const weights = new Map(model.parameters.map(({ name, shape }) => [name, kernels.zeros(shape)]));
-  const before = kernels.bytes;
-  const graph = new Graph(kernels);
-  const ids = new Int32Array(batch * time);
-  const dropout = { seed: 0, step: 0, microBatch: 0 };
-  const logits = forward(graph, model, parameterNodes(graph, weights), { ids, batch, time, dropout });
-  const targets = graph.input('targets', kernels.indices(ids));
-  graph.backward(graph.crossEntropy(logits, targets));
-  return kernels.bytes - before;
+  const options = { dropout: { seed: 0, step: 0, microBatch: 0 }, recompute };
+  return trainingProgram(kernels, model, weights, { batch, time }, options, () => {}).program.bytes;
 }
 
 export interface MemoryEstimate {
@@ -45,16 +37,27 @@ export interface MemoryEstimate {
   readonly weights: number;
   /** See activationBytes. */
   readonly activations: number;
-  /** A thread that trains: its weights on the device, one micro-batch, and the gradient that it hands over. */
+  /** A thread that trains: its weights, one micro-batch, and the sums of those before it in the batch's tree. */
   readonly thread: number;
   /** The reduction of a batch on one machine, fed in order: ⌈log₂ M⌉ + 1 gradients. */
   readonly reduction: number;
 }
 
 /** Bytes needed to train on batches of `microBatches` micro-batches of [batch,time] tokens. */
-export function memoryEstimate(model: Model, batch: number, time: number, microBatches = 1): MemoryEstimate {
+export function memoryEstimate(
+  model: Model,
+  batch: number,
+  time: number,
+  microBatches = 1,
+  recompute = false,
+): MemoryEstimate {
   const weights = 4 * model.size;
-  const activations = activationBytes(model, batch, time);
-  const reduction = weights * (Math.ceil(Math.log2(microBatches)) + 1);
-  return { weights, activations, thread: 2 * weights + activations, reduction };
+  const activations = activationBytes(model, batch, time, recompute);
+  const levels = Math.ceil(Math.log2(microBatches));
+  return {
+    weights,
+    activations,
+    thread: weights * (1 + levels) + activations,
+    reduction: weights * (levels + 1),
+  };
 }

@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../graph/index.js';
-import type { Kernels } from '../kernels/index.js';
+import type { DropoutKey, Kernels, Tensor } from '../kernels/index.js';
 import { architectures } from './model.js';
-import type { Cache, ForwardInput, Model } from './types.js';
+import type { Cache, DropoutSource, ForwardInput, Hidden, Model } from './types.js';
 
 /**
  * Runs the model on `graph`, for training and for inference alike: ids [batch·time] → logits [N,V], where N is
@@ -14,32 +14,87 @@ export function forward(
   parameter: (name: string) => Node,
   input: ForwardInput,
 ): Node {
+  const { hidden, head } = forwardHidden(graph, model, parameter, input);
+  return graph.linear(hidden, head, null, 'outIn');
+}
+
+/**
+ * As `forward`, up to the losses [batch·time] in nats against targets [batch·time], 0 where a target is −1: the same
+ * numbers as `crossEntropy` of the logits, which are never there as a whole.
+ * @throws RangeError as `forward`
+ */
+export function forwardLoss(
+  graph: Graph,
+  model: Model,
+  parameter: (name: string) => Node,
+  input: ForwardInput,
+  targets: Tensor,
+): Node {
+  const { hidden, head } = forwardHidden(graph, model, parameter, input);
+  return graph.headLoss(hidden, head, graph.input('targets', targets));
+}
+
+function forwardHidden(
+  graph: Graph,
+  model: Model,
+  parameter: (name: string) => Node,
+  input: ForwardInput,
+): Hidden {
   const { config } = model;
-  const { ids, batch, time, dropout, cache, lastOnly } = input;
+  const { ids, batch, time, dropout, cache, lastOnly, recompute } = input;
   const { heads, kvHeads, channels } = config;
   const first = cache?.length ?? 0;
   check(input, first, config);
   const shape = { batch, time: first + time, heads, kvHeads, headDim: channels / heads };
-  const positions = Int32Array.from(ids, (_, i) => first + (i % time));
+  const positions = Int32Array.from({ length: batch * time }, (_, i) => first + (i % time));
+  const { kernels } = graph;
   let dropouts = 0;
-  const logits = architectures[config.arch].forward({
+  const result = architectures[config.arch].forward({
     graph,
     config,
     parameter,
-    ids: graph.input('ids', graph.kernels.indices(ids)),
-    positions: graph.input('positions', graph.kernels.indices(positions)),
+    ids: graph.input('ids', ids instanceof Int32Array ? kernels.indices(ids) : ids),
+    positions: graph.input('positions', kernels.indices(positions)),
     attend: (qkv, layer) =>
       cache === undefined
         ? graph.attention(qkv, shape)
         : graph.cachedAttention(qkv, graph.input(`cache.${layer}`, cache.layers[layer]), { ...shape, first }),
+    block: (x, build) => {
+      if (recompute !== true) return build(x);
+      const before = dropouts;
+      return graph.recomputed(x, (again) => {
+        dropouts = before;
+        return build(again);
+      });
+    },
     drop: (x) =>
       dropout === undefined || config.dropout === 0
         ? x
-        : graph.dropout(x, config.dropout, { ...dropout, layer: dropouts++ }),
+        : graph.dropout(x, config.dropout, new DropoutPlace(dropout, dropouts++)),
     select: (x) => (lastOnly ? graph.rows(x, time - 1, 1) : x),
   });
   if (cache !== undefined) cache.length += time;
-  return logits;
+  return result;
+}
+
+/** A dropout of the model, wherever its source stands in the run. */
+class DropoutPlace implements DropoutKey {
+  constructor(
+    private readonly source: DropoutSource,
+    readonly layer: number,
+  ) {}
+
+  get seed(): number {
+    return this.source.seed;
+  }
+
+  get step(): number {
+    return this.source.step;
+  }
+
+  get microBatch(): number {
+    return this.source.microBatch;
+  }
 }
 
 /** An empty cache for one sequence of up to `context` tokens, on the device until the caller's mark is released. */
@@ -54,8 +109,9 @@ function check(
   first: number,
   config: Model['config'],
 ): void {
-  if (time < 1 || ids.length !== batch * time) {
-    throw new RangeError(`${ids.length} ids are not ${batch} sequences of ${time}`);
+  const count = ids instanceof Int32Array ? ids.length : ids.shape[0];
+  if (time < 1 || count !== batch * time) {
+    throw new RangeError(`${count} ids are not ${batch} sequences of ${time}`);
   }
   if (first + time > config.context) {
     throw new RangeError(`${first + time} positions are more than the model's context of ${config.context}`);
@@ -63,6 +119,7 @@ function check(
   if ((cache !== undefined || lastOnly) && batch !== 1) {
     throw new RangeError('a cache, and the last position alone, are for one sequence at a time');
   }
-  const wrong = ids.find((id) => id < 0 || id >= config.vocab);
+  // Ids on the device were checked when they were put there.
+  const wrong = ids instanceof Int32Array ? ids.find((id) => id < 0 || id >= config.vocab) : undefined;
   if (wrong !== undefined) throw new RangeError(`token ${wrong} is not in a vocabulary of ${config.vocab}`);
 }

@@ -94,7 +94,7 @@ export const gpt2: Architecture = {
 
   // Dropout as in GPT-2 after the embedding and before each sub-layer's result joins the residual stream, but not
   // on the attention's probabilities: the attention is one kernel that never keeps them.
-  forward: ({ graph, config, parameter, ids, positions, attend, drop, select }) => {
+  forward: ({ graph, config, parameter, ids, positions, attend, block, drop, select }) => {
     const norm = (x: Node, name: string) =>
       graph.layerNorm(x, parameter(`${name}.weight`), parameter(`${name}.bias`), config.epsilon);
     const linear = (x: Node, name: string) =>
@@ -104,14 +104,16 @@ export const gpt2: Architecture = {
       graph.add(graph.embedding(tokens, ids), graph.embedding(parameter('wpe.weight'), positions)), // [N,C]
     );
     for (let layer = 0; layer < config.layers; layer++) {
-      const block = `h.${layer}`;
-      const qkv = linear(norm(x, `${block}.ln_1`), `${block}.attn.c_attn`); // [N,3C]
-      x = graph.add(x, drop(linear(attend(qkv, layer), `${block}.attn.c_proj`)));
-      const inner = linear(norm(x, `${block}.ln_2`), `${block}.mlp.c_fc`); // [N,F]
-      x = graph.add(x, drop(linear(graph.activation(inner, config.activation), `${block}.mlp.c_proj`)));
+      const name = `h.${layer}`;
+      x = block(x, (x) => {
+        const qkv = linear(norm(x, `${name}.ln_1`), `${name}.attn.c_attn`); // [N,3C]
+        const y = graph.add(x, drop(linear(attend(qkv, layer), `${name}.attn.c_proj`)));
+        const inner = linear(norm(y, `${name}.ln_2`), `${name}.mlp.c_fc`); // [N,F]
+        return graph.add(y, drop(linear(graph.activation(inner, config.activation), `${name}.mlp.c_proj`)));
+      });
     }
     const head = config.tieEmbeddings ? tokens : parameter('lm_head.weight');
-    return graph.linear(norm(select(x), 'ln_f'), head, null, 'outIn'); // [N,V]
+    return { hidden: norm(select(x), 'ln_f'), head };
   },
 
   toHuggingFace: (config) => ({

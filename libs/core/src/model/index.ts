@@ -5,7 +5,7 @@ export {
   memoryEstimate,
   parameterCount,
 } from './cost.js';
-export { createCache, forward } from './forward.js';
+export { createCache, forward, forwardLoss } from './forward.js';
 export { modelHash, parseModelConfig } from './identity.js';
 export {
   architectures,
@@ -23,6 +23,7 @@ export {
   type WeightTensors,
   writeWeights,
 } from './parameters.js';
+export { type BatchProgram, lossProgram, trainingProgram } from './programs.js';
 export type {
   Architecture,
   Cache,

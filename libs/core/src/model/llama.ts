@@ -94,7 +94,7 @@ export const llama: Architecture = {
   },
 
   // Dropout, where a config asks for it, stands where GPT-2 has it (see gpt2.ts).
-  forward: ({ graph, config, parameter, ids, positions, attend, drop, select }) => {
+  forward: ({ graph, config, parameter, ids, positions, attend, block, drop, select }) => {
     const { heads, kvHeads, channels, epsilon, ropeTheta: theta } = config;
     const headDim = channels / heads;
     const norm = (x: Node, name: string) => graph.rmsNorm(x, parameter(`${name}.weight`), epsilon);
@@ -103,19 +103,21 @@ export const llama: Architecture = {
     const tokens = parameter('model.embed_tokens.weight');
     let x = drop(graph.embedding(tokens, ids)); // [N,C]
     for (let layer = 0; layer < config.layers; layer++) {
-      const block = `model.layers.${layer}`;
-      const a = norm(x, `${block}.input_layernorm`);
-      const q = rotate(linear(a, `${block}.self_attn.q_proj`), heads);
-      const k = rotate(linear(a, `${block}.self_attn.k_proj`), kvHeads);
-      const v = linear(a, `${block}.self_attn.v_proj`);
-      const attended = attend(graph.concat([q, k, v]), layer); // [N,C]
-      x = graph.add(x, drop(linear(attended, `${block}.self_attn.o_proj`)));
-      const m = norm(x, `${block}.post_attention_layernorm`);
-      const inner = graph.swiglu(linear(m, `${block}.mlp.gate_proj`), linear(m, `${block}.mlp.up_proj`)); // [N,F]
-      x = graph.add(x, drop(linear(inner, `${block}.mlp.down_proj`)));
+      const name = `model.layers.${layer}`;
+      x = block(x, (x) => {
+        const a = norm(x, `${name}.input_layernorm`);
+        const q = rotate(linear(a, `${name}.self_attn.q_proj`), heads);
+        const k = rotate(linear(a, `${name}.self_attn.k_proj`), kvHeads);
+        const v = linear(a, `${name}.self_attn.v_proj`);
+        const attended = attend(graph.concat([q, k, v]), layer); // [N,C]
+        const y = graph.add(x, drop(linear(attended, `${name}.self_attn.o_proj`)));
+        const m = norm(y, `${name}.post_attention_layernorm`);
+        const inner = graph.swiglu(linear(m, `${name}.mlp.gate_proj`), linear(m, `${name}.mlp.up_proj`)); // [N,F]
+        return graph.add(y, drop(linear(inner, `${name}.mlp.down_proj`)));
+      });
     }
     const head = config.tieEmbeddings ? tokens : parameter('lm_head.weight');
-    return graph.linear(norm(select(x), 'model.norm'), head, null, 'outIn'); // [N,V]
+    return { hidden: norm(select(x), 'model.norm'), head };
   },
 
   toHuggingFace: (config) => ({

@@ -60,7 +60,7 @@ export interface Model {
   readonly size: number;
 }
 
-/** Where a dropout's random numbers come from; the number of its place in the model is added to it. */
+/** Where a dropout's random numbers come from; the number of its place in the model is added to it. Its fields may change between the runs of a program. */
 export interface DropoutSource {
   readonly seed: number;
   readonly step: number;
@@ -74,12 +74,14 @@ export interface Cache {
 }
 
 export interface ForwardInput {
-  /** [batch·time], sequence by sequence */
-  readonly ids: Int32Array;
+  /** [batch·time], sequence by sequence; or where they lie on the device already */
+  readonly ids: Int32Array | Tensor;
   readonly batch: number;
   readonly time: number;
-  /** Absent: nothing is dropped (evaluation, inference). */
+  /** Absent: nothing is dropped (evaluation, inference). Read again at each run of a program. */
   readonly dropout?: DropoutSource;
+  /** The activations of each block are computed again on the way back. Default false. */
+  readonly recompute?: boolean;
   /** Continues the sequence in the cache by `ids`, and appends them to it; needs batch = 1. */
   readonly cache?: Cache;
   /** Only the last position's logits, [1,V]; needs batch = 1. */
@@ -89,7 +91,7 @@ export interface ForwardInput {
 /** Everything that differs between one kind of transformer and another. */
 export interface Architecture {
   readonly parameters: (config: ModelConfig) => ParameterRow[];
-  readonly forward: (pass: ForwardPass) => Node;
+  readonly forward: (pass: ForwardPass) => Hidden;
   /** The name in config.json's `model_type`. */
   readonly modelType: string;
   readonly toHuggingFace: (config: ModelConfig) => Record<string, unknown>;
@@ -105,6 +107,12 @@ export type ModelShape = Pick<
   'arch' | 'layers' | 'heads' | 'kvHeads' | 'channels' | 'context' | 'vocab' | 'dropout' | 'tieEmbeddings'
 >;
 
+/** What an architecture computes: final hidden states [N,C], and the matrix [V,C] that makes logits of them. */
+export interface Hidden {
+  readonly hidden: Node;
+  readonly head: Node;
+}
+
 /** What the blocks of an architecture are written with. */
 export interface ForwardPass {
   readonly graph: Graph;
@@ -116,6 +124,8 @@ export interface ForwardPass {
   readonly positions: Node;
   /** Causal attention of layer `layer`, over the cache where there is one: qkv [N,(H+2Hkv)·D] → [N,H·D] */
   readonly attend: (qkv: Node, layer: number) => Node;
+  /** One block of the network, x [N,C] → [N,C]: the unit of what may be computed again instead of being kept. */
+  readonly block: (x: Node, build: (x: Node) => Node) => Node;
   /** Dropout, numbered in the order of the calls; x itself where nothing is to be dropped. */
   readonly drop: (x: Node) => Node;
   /** Final hidden states [N,C] → those whose logits are asked for. */

@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import { createReferenceKernels } from '../kernels/index.js';
+import { createCpuKernels, createReferenceKernels } from '../kernels/index.js';
 import { createModel, initialWeights, resolveModelConfig } from '../model/index.js';
+import { TreeSum } from '../reduce/index.js';
 import { Learner, type MicroBatch, microBatchFromTokens } from './index.js';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
 
 const config = resolveModelConfig({
   arch: 'gpt2',
@@ -136,5 +142,84 @@ describe('Learner', () => {
       await gradientOf(learnerWith(), micro),
       'and goes on as if nothing had happened',
     );
+  });
+});
+
+describe('the sum over micro-batches', () => {
+  const dropping = createModel({ ...config, layers: 2, dropout: 0.3 });
+  const flat = initialWeights(dropping, 5);
+  const micros = Array.from({ length: 9 }, (_, index) => ({
+    ...micro,
+    index,
+    inputs: micro.inputs.map((id) => (id + 2 * index) % 9),
+  }));
+
+  async function cpuLearner(options?: { recompute: boolean }): Promise<Learner> {
+    const learner = Learner.create(await createCpuKernels({ reproducible: true }), dropping, options);
+    learner.setWeights(flat);
+    return learner;
+  }
+
+  async function expected(count: number): Promise<Float32Array> {
+    const learner = await cpuLearner();
+    const tree = new TreeSum(count, dropping.size);
+    const gradient = new Float32Array(dropping.size);
+    for (const [first, one] of micros.slice(0, count).entries()) {
+      await learner.gradients(one, key, gradient);
+      tree.add({ first, count: 1 }, gradient);
+    }
+    return tree.result();
+  }
+
+  it("has the bits of the batch's tree, however many there are", async () => {
+    const learner = await cpuLearner();
+    for (let count = 1; count <= micros.length; count++) {
+      const into = new Float32Array(dropping.size).fill(Number.NaN);
+      const { sums, targets } = await learner.sum(micros.slice(0, count), key, into);
+      assert.equal(sums.length, count);
+      assert.deepEqual(targets, new Array(count).fill(6));
+      assert.deepEqual(into, await expected(count), `${count} micro-batches`);
+    }
+  });
+
+  it('is final from its end to its start while the rest is computed', async () => {
+    const learner = await cpuLearner();
+    const into = new Float32Array(dropping.size).fill(Number.NaN);
+    const seen: { from: number; values: Float32Array }[] = [];
+    await learner.sum(micros.slice(0, 3), key, into, (from) => seen.push({ from, values: into.slice(from) }));
+    assert.ok(seen.length > dropping.config.layers);
+    assert.equal(seen.at(-1)?.from, 0);
+    for (const [i, { from, values }] of seen.entries()) {
+      assert.ok(i === 0 || from < seen[i - 1].from);
+      assert.deepEqual(values, into.slice(from), `from ${from}`);
+    }
+  });
+
+  it('is the same where activations are computed again instead of being kept', async () => {
+    const again = await cpuLearner({ recompute: true });
+    const into = new Float32Array(dropping.size);
+    await again.sum(micros.slice(0, 3), key, into);
+    assert.deepEqual(into, await expected(3));
+    const shape = { batch: 2, time: 4, train: true };
+    assert.ok(again.workspaceBytes(shape) < (await cpuLearner()).workspaceBytes(shape));
+  });
+
+  it('leaves nothing behind: the heap is flat over 200 steps', async () => {
+    const learner = await cpuLearner();
+    const into = new Float32Array(dropping.size);
+    const used = async (steps: number) => {
+      for (let step = 0; step < steps; step++) await learner.sum(micros.slice(0, 2), { seed: 1, step }, into);
+      collectGarbage();
+      const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return heapUsed + external + arrayBuffers;
+    };
+    // The engine's own notes on hot code come and go; what a step left behind would show in every window.
+    const growth: number[] = [];
+    for (let before = await used(200); growth.length < 4; ) {
+      const after = await used(200);
+      growth.push(after - before);
+      before = after;
+    }
+    assert.ok(Math.min(...growth) < 20_000, `${growth} bytes more in 200 steps each`);
   });
 });

@@ -1,16 +1,17 @@
-import { Graph, type Node } from '../graph/index.js';
-import type { Kernels } from '../kernels/index.js';
+import type { Kernels, Tensor } from '../kernels/index.js';
 import {
-  type DropoutSource,
-  forward,
+  type BatchProgram,
+  lossProgram,
   type Model,
-  parameterNodes,
-  readGradients,
+  type Parameter,
+  trainingProgram,
   uploadWeights,
   type WeightTensors,
   writeWeights,
 } from '../model/index.js';
+import { GradientReader } from './gradient-reader.js';
 import type { MicroBatch } from './micro-batch.js';
+import { PartialSums } from './partial-sums.js';
 
 export interface GradientResult {
   /** Sum of the losses over the targets, in nats, added in order in float64. */
@@ -19,24 +20,59 @@ export interface GradientResult {
   readonly targets: number;
 }
 
+/** For each micro-batch in order, as in `GradientResult`. */
+export interface SumResult {
+  readonly sums: number[];
+  readonly targets: number[];
+}
+
+export interface BatchShape {
+  readonly batch: number;
+  readonly time: number;
+  /** Whether gradients are wanted. */
+  readonly train: boolean;
+}
+
 /**
  * One thread's work: micro-batches in, gradients out, on one backend. The weights are uploaded once and overwritten by
- * `setWeights`; everything else that a micro-batch needs is released when it is done. One call at a time.
+ * `setWeights`; a program is compiled for each shape and kept. One call at a time.
  */
 export class Learner {
   readonly model: Model;
   readonly #kernels: Kernels;
+  readonly #recompute: boolean;
   readonly #weights: WeightTensors;
+  readonly #parameters: ReadonlyMap<string, Parameter>;
+  readonly #programs = new Map<string, BatchProgram>();
+  readonly #partials: PartialSums;
+  /** Where the micro-batch under way stands; its program reads it. */
+  readonly #place = { seed: 0, step: 0, microBatch: 0 };
+  /** What becomes of the gradients of the micro-batch under way. */
+  #take: (parameter: Parameter, gradient: Tensor) => void = () => {};
   #working = false;
 
-  private constructor(kernels: Kernels, model: Model) {
+  private constructor(kernels: Kernels, model: Model, recompute: boolean) {
     this.model = model;
     this.#kernels = kernels;
+    this.#recompute = recompute;
     this.#weights = uploadWeights(kernels, model, new Float32Array(model.size));
+    this.#parameters = new Map(model.parameters.map((parameter) => [parameter.name, parameter]));
+    this.#partials = new PartialSums(kernels, model);
   }
 
-  static create(kernels: Kernels, model: Model): Learner {
-    return new Learner(kernels, model);
+  /** @param options.recompute activations of each block are computed again on the way back instead of being kept */
+  static create(kernels: Kernels, model: Model, options: { readonly recompute?: boolean } = {}): Learner {
+    return new Learner(kernels, model, options.recompute ?? false);
+  }
+
+  /** Compiles the programs of these shapes, and measures whatever the backend has to choose for them. */
+  prepare(shapes: readonly BatchShape[]): void {
+    for (const shape of shapes) this.#program(shape);
+  }
+
+  /** Memory of a shape's program at its peak, beside weights and sums, in bytes; 0 where the backend plans none. */
+  workspaceBytes(shape: BatchShape): number {
+    return this.#program(shape).program.bytes;
   }
 
   /** @throws RangeError where `flat` has another size than the model */
@@ -48,62 +84,111 @@ export class Learner {
   }
 
   /**
-   * The gradient of the SUM of the losses over the micro-batch's targets, not of their mean: sums of micro-batches
-   * of unequal length add up to the batch's. `into` is overwritten whole, with zeros where a parameter has no part
-   * (and on the entries that its table calls inert).
+   * The gradient of the SUM of the losses over the targets of a node's micro-batches, given in order, added up along
+   * the node's own tree: the same bits as a TreeSum of each one's gradient. `into` is overwritten whole, with zeros
+   * where a parameter has no part (and on the entries that its table calls inert).
+   * @param final is told, while the rest is still computed, that everything at and above an index is in place: falling
+   *   numbers, 0 at the end
    */
-  async gradients(
-    micro: MicroBatch,
+  async sum(
+    microBatches: readonly MicroBatch[],
     { seed, step }: { readonly seed: number; readonly step: number },
     into: Float32Array,
-  ): Promise<GradientResult> {
+    final: (from: number) => void = () => {},
+  ): Promise<SumResult> {
+    if (into.length !== this.model.size) {
+      throw new RangeError(`the model has ${this.model.size} gradients, not ${into.length}`);
+    }
     return this.#work(async () => {
-      const graph = new Graph(this.#kernels);
-      const loss = this.#loss(graph, micro, { seed, step, microBatch: micro.index });
-      graph.backward(loss);
-      await readGradients(graph, this.model, into);
-      const losses = await this.#kernels.read(loss.output);
-      let lossSum = 0;
-      let targets = 0;
-      for (let i = 0; i < losses.length; i++) {
-        if (micro.targets[i] < 0) continue;
-        lossSum += losses[i];
-        targets++;
+      const result: SumResult = { sums: [], targets: [] };
+      this.#partials.clear();
+      for (const [i, micro] of microBatches.entries()) {
+        const last = i === microBatches.length - 1;
+        const reader = last ? new GradientReader(this.#kernels, this.model, into, final) : null;
+        const partials = this.#partials;
+        const add = reader === null ? partials.leaf(i) : null;
+        this.#take = (parameter, gradient) => {
+          if (reader === null) return add?.(parameter, gradient);
+          partials.addTo(parameter, gradient);
+          reader.take(parameter, gradient);
+        };
+        Object.assign(this.#place, { seed, step, microBatch: micro.index });
+        const losses = await this.#run(micro, true);
+        if (reader === null) partials.settle(i);
+        else await reader.done();
+        const { lossSum, targets } = total(losses, micro.targets);
+        result.sums.push(lossSum);
+        result.targets.push(targets);
       }
-      return { lossSum, targets };
+      return result;
     });
+  }
+
+  /** The sum over one micro-batch, whatever its number. */
+  async gradients(
+    micro: MicroBatch,
+    place: { readonly seed: number; readonly step: number },
+    into: Float32Array,
+  ): Promise<GradientResult> {
+    const { sums, targets } = await this.sum([micro], place, into);
+    return { lossSum: sums[0], targets: targets[0] };
   }
 
   /** The loss of each position in nats, 0 where the target is ignored; without dropout. */
   losses(micro: MicroBatch): Promise<Float64Array> {
-    return this.#work(async () => {
-      const graph = new Graph(this.#kernels, { record: false });
-      const loss = this.#loss(graph, micro);
-      return Float64Array.from(await this.#kernels.read(loss.output));
-    });
+    return this.#work(async () => Float64Array.from(await this.#run(micro, false)));
   }
 
-  #loss(graph: Graph, { inputs: ids, targets, batch, time }: MicroBatch, dropout?: DropoutSource): Node {
+  async #run({ inputs, targets, batch, time }: MicroBatch, train: boolean): Promise<ArrayLike<number>> {
     const { vocab } = this.model.config;
     const wrong = targets.find((target) => target < -1 || target >= vocab);
     if (wrong !== undefined) throw new RangeError(`target ${wrong} is not in a vocabulary of ${vocab}`);
-    if (targets.length !== ids.length)
-      throw new RangeError(`${ids.length} inputs have ${targets.length} targets`);
-    const input = { ids, batch, time, ...(dropout === undefined ? {} : { dropout }) };
-    const logits = forward(graph, this.model, parameterNodes(graph, this.#weights), input);
-    return graph.crossEntropy(logits, graph.input('targets', graph.kernels.indices(targets)));
+    const unknown = inputs.find((id) => id < 0 || id >= vocab);
+    if (unknown !== undefined) throw new RangeError(`token ${unknown} is not in a vocabulary of ${vocab}`);
+    if (targets.length !== inputs.length)
+      throw new RangeError(`${inputs.length} inputs have ${targets.length} targets`);
+    const it = this.#program({ batch, time, train });
+    this.#kernels.writeIndices(it.ids, inputs);
+    this.#kernels.writeIndices(it.targets, targets);
+    return this.#kernels.read(it.program.run());
   }
 
-  /** Frees what `work` made on the device; two at once would free each other's. */
+  #program({ batch, time, train }: BatchShape): BatchProgram {
+    const key = `${train} ${batch} ${time}`;
+    const known = this.#programs.get(key);
+    if (known !== undefined) return known;
+    const shape = { batch, time };
+    const options = { dropout: this.#place, recompute: this.#recompute };
+    const take = (name: string, gradient: Tensor) => {
+      const parameter = this.#parameters.get(name);
+      if (parameter !== undefined) this.#take(parameter, gradient);
+    };
+    const made = train
+      ? trainingProgram(this.#kernels, this.model, this.#weights, shape, options, take)
+      : lossProgram(this.#kernels, this.model, this.#weights, shape);
+    this.#programs.set(key, made);
+    return made;
+  }
+
+  /** Two at once would use one workspace. */
   async #work<T>(work: () => Promise<T>): Promise<T> {
     if (this.#working) throw new Error('a learner takes one micro-batch at a time');
     this.#working = true;
-    const mark = this.#kernels.mark();
     try {
       return await work();
     } finally {
-      this.#kernels.release(mark);
       this.#working = false;
     }
   }
+}
+
+function total(losses: ArrayLike<number>, wanted: Int32Array): GradientResult {
+  let lossSum = 0;
+  let targets = 0;
+  for (let i = 0; i < losses.length; i++) {
+    if (wanted[i] < 0) continue;
+    lossSum += losses[i];
+    targets++;
+  }
+  return { lossSum, targets };
 }

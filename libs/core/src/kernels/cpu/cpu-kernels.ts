@@ -24,7 +24,7 @@ import {
 import * as shapes from '../shapes.js';
 import { Arena, CpuTensor, IndexTensor } from './arena.js';
 import { instantiate, type WasmKernels } from './module.js';
-import { loadedLibrary } from './native/library.js';
+import { loadedLibrary } from './native/onnxruntime.js';
 import { type Product, Products } from './products.js';
 import { type Argument, type Instruction, Recording, resolve } from './recording.js';
 import { RopeTables } from './rope-tables.js';
@@ -129,11 +129,12 @@ class CpuKernels implements Kernels {
     return this.#arena.floats.slice(first, end);
   }
 
-  async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
+  readInto(tensor: Tensor, target: Float32Array): null {
     this.#notRecording();
     shapes.checkShape(tensor.shape, target.length);
     const first = float(tensor).offset / 4;
     target.set(this.#arena.floats.subarray(first, first + target.length));
+    return null;
   }
 
   mark(): Mark {
@@ -180,16 +181,22 @@ class CpuKernels implements Kernels {
 
   /** Records an instruction or carries it out. */
   #add(instruction: Instruction): void {
-    if (this.#recording !== null) this.#recording.add(instruction);
-    else instruction.link(instruction.args.map(resolve))();
+    if (this.#recording !== null) {
+      this.#recording.add(instruction);
+      return;
+    }
+    if (this.#arena.dry) return;
+    const call = instruction.link(instruction.args.map(resolve));
+    call.run();
+    call.release?.();
   }
 
   #do(kernel: WasmFunction, ...args: Argument[]): void {
-    this.#add({ args, link: (numbers) => () => kernel(...numbers) });
+    this.#add({ args, link: (numbers) => ({ run: () => kernel(...numbers) }) });
   }
 
   #host(args: readonly Argument[], then: () => void): void {
-    this.#add({ args, link: () => then });
+    this.#add({ args, link: () => ({ run: then }) });
   }
 
   /** Frees what `work` makes beside its results, which must have been made before. */

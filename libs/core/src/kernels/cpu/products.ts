@@ -2,7 +2,7 @@ import { KernelError } from '../kernels.js';
 import { type Arena, align, CpuTensor } from './arena.js';
 import type { WasmKernels } from './module.js';
 import type { GemmKind } from './native/gemm-model.js';
-import type { loadedLibrary, NativeSession } from './native/library.js';
+import type { LoadedLibrary, NativeGemm } from './native/onnxruntime.js';
 import type { Instruction, Pointer } from './recording.js';
 
 /** out [n,m] = a [n,k] · b [k,m] (+ from), each factor dense, and perhaps transposed in memory. */
@@ -22,20 +22,22 @@ type Shape = Omit<Product, 'a' | 'b' | 'out' | 'from'>;
 /** `transposed`: native, with the left factor turned upright first. */
 export type Engine = 'wasm' | 'native' | 'transposed';
 
-const engines: readonly Engine[] = ['wasm', 'native', 'transposed'];
+/** In the order of preference: a later one is taken where it was clearly faster, not by the noise of a busy machine. */
+const engines: readonly Engine[] = ['native', 'transposed', 'wasm'];
+const CLEARLY = 0.85;
 
 /** Fewer rows are a matter of reading the matrix once; native code cannot do that faster. */
 const FEWEST_ROWS = 4;
-/** A trial's runs: so many, or as many as fit into the time. */
-const TRIALS = 5;
-const TRIAL_MILLISECONDS = 40;
+/** Runs of each engine in a trial, in turn: until their best took so long in sum, within these numbers of rounds. */
+const TRIAL_MILLISECONDS = 30;
+const ROUNDS = { least: 2, most: 20 };
 const LINE = /^(\d{1,10})x(\d{1,10})x(\d{1,10}) ([NT][NT]) (nothing|row|matrix) (wasm|native|transposed)$/;
 
 /** Which code computes which product: measured once per shape, or as another process measured it. */
 export class Products {
   readonly native: boolean;
   readonly #table = new Map<string, Engine>();
-  readonly #sessions = new Map<string, NativeSession>();
+  readonly #gemms = new Map<string, NativeGemm>();
   #measuring: boolean;
 
   /** @throws KernelError where `choices` cannot be read */
@@ -43,7 +45,7 @@ export class Products {
     private readonly arena: Arena,
     private readonly wasm: WasmKernels,
     private readonly options: {
-      readonly library: ReturnType<typeof loadedLibrary>;
+      readonly library: LoadedLibrary | null;
       readonly choices: string | null;
     },
   ) {
@@ -80,35 +82,28 @@ export class Products {
     const { n, m, k, a, b, out, from, transA, transB, added } = product;
     return {
       args: [a, b, out, ...(from === null ? [] : [from])],
-      link: ([aAt, bAt, outAt, fromAt]) => {
-        const session = this.#session(product);
-        const feeds = {
-          a: this.#view(aAt, transA ? [k, n] : [n, k]),
-          b: this.#view(bAt, transB ? [m, k] : [k, m]),
-          ...(added !== 'nothing' && { c: this.#view(fromAt, added === 'row' ? [m] : [n, m]) }),
-        };
-        const fetches = { y: this.#view(outAt, [n, m]) };
-        return () => {
-          session.run(feeds, fetches, {});
-        };
-      },
+      link: ([aAt, bAt, outAt, fromAt]) =>
+        this.#gemm(product).bind({
+          a: this.#matrix(aAt, transA ? [k, n] : [n, k]),
+          b: this.#matrix(bAt, transB ? [m, k] : [k, m]),
+          ...(added !== 'nothing' && { c: this.#matrix(fromAt, added === 'row' ? [m] : [n, m]) }),
+          y: this.#matrix(outAt, [n, m]),
+        }),
     };
   }
 
-  #view(at: number, dims: readonly number[]) {
-    const { library } = this.options;
-    if (library === null) throw new KernelError('there is no native library');
+  #matrix(at: number, dims: readonly number[]) {
     const size = dims.reduce((product, extent) => product * extent, 1);
-    return library.tensor(new Float32Array(this.arena.memory.buffer, at, size), dims);
+    return { data: new Float32Array(this.arena.memory.buffer, at, size), dims };
   }
 
-  #session(kind: GemmKind): NativeSession {
+  #gemm(kind: GemmKind): NativeGemm {
     const { library } = this.options;
     if (library === null) throw new KernelError('there is no native library');
     const key = `${kind.transA} ${kind.transB} ${kind.added}`;
-    const session = this.#sessions.get(key) ?? library.session(kind);
-    this.#sessions.set(key, session);
-    return session;
+    const gemm = this.#gemms.get(key) ?? library.gemm(kind);
+    this.#gemms.set(key, gemm);
+    return gemm;
   }
 
   /** The fastest engine of some runs each, on memory above all tensors. */
@@ -133,17 +128,18 @@ export class Products {
     const direct = native({ a, transA });
     const turned = native({ a: upright, transA: false });
     const runs: Record<Engine, (() => void) | null> = {
-      native: direct,
+      native: direct.run,
       transposed: transA
         ? () => {
             wasm.transpose(a.offset, upright.offset, k, n);
-            turned();
+            turned.run();
           }
         : null,
       wasm: () => wasm.matmul(n, m, k, a.offset, ...left, b.offset, ...right, out.offset, m, ...start),
     };
-    const times = engines.map((engine) => timeOf(runs[engine]));
-    return engines[times.indexOf(Math.min(...times))];
+    const engine = fastest(runs);
+    for (const { release } of [direct, turned]) release?.();
+    return engine;
   }
 }
 
@@ -151,16 +147,22 @@ function keyOf({ n, m, k, transA, transB, added }: Shape): string {
   return `${n}x${m}x${k} ${transA ? 'T' : 'N'}${transB ? 'T' : 'N'} ${added}`;
 }
 
-/** The best of some runs, after one that warms up; infinite for what cannot run. */
-function timeOf(run: (() => void) | null): number {
-  if (run === null) return Number.POSITIVE_INFINITY;
-  run();
-  const began = performance.now();
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < TRIALS && (i === 0 || performance.now() - began < TRIAL_MILLISECONDS); i++) {
-    const started = performance.now();
-    run();
-    best = Math.min(best, performance.now() - started);
+/** By the best of some runs in turn, after one that warms up: whatever else the machine does hits them all. */
+function fastest(runs: Record<Engine, (() => void) | null>): Engine {
+  const best: Record<Engine, number> = { wasm: Infinity, native: Infinity, transposed: Infinity };
+  for (const engine of engines) runs[engine]?.();
+  let round = 0;
+  // By the best times, not by the clock: a machine busy with other things gets as many chances as an idle one.
+  const spent = () => round * engines.reduce((sum, engine) => sum + (runs[engine] ? best[engine] : 0), 0);
+  while (round < ROUNDS.least || (round < ROUNDS.most && spent() < TRIAL_MILLISECONDS)) {
+    for (const engine of engines) {
+      const run = runs[engine];
+      if (run === null) continue;
+      const started = performance.now();
+      run();
+      best[engine] = Math.min(best[engine], performance.now() - started);
+    }
+    round += 1;
   }
-  return best;
+  return engines.reduce((winner, engine) => (best[engine] < CLEARLY * best[winner] ? engine : winner));
 }

@@ -14,8 +14,15 @@ export type Argument = number | CpuTensor | Pointer | (() => number);
 /** A call of a kernel, a native product or the host. */
 export interface Instruction {
   readonly args: readonly Argument[];
-  /** The call with its addresses; again whenever they change. `numbers` is filled anew before each call. */
-  readonly link: (numbers: readonly number[]) => () => void;
+  /** The call with its addresses; again whenever they change. `numbers` may hold others at the next run. */
+  readonly link: (numbers: readonly number[]) => Call;
+}
+
+/** An instruction at its place in memory. */
+export interface Call {
+  run(): void;
+  /** Frees what it holds outside of that memory. */
+  release?(): void;
 }
 
 export function resolve(argument: Argument): number {
@@ -66,7 +73,7 @@ export class Recording {
 }
 
 class LinkedProgram<T> implements Program<T> {
-  #calls: (() => void)[] = [];
+  #calls: Call[] = [];
   /** Where the memory lay when the calls were linked. */
   #base = -1;
   #buffer: ArrayBuffer | null = null;
@@ -82,7 +89,7 @@ class LinkedProgram<T> implements Program<T> {
   run(): T {
     const { arena } = this;
     if (this.#base !== arena.top || this.#buffer !== arena.memory.buffer) this.#link();
-    for (const call of this.#calls) call();
+    for (const call of this.#calls) call.run();
     return this.result;
   }
 
@@ -92,6 +99,7 @@ class LinkedProgram<T> implements Program<T> {
     this.#base = arena.top;
     this.#buffer = arena.memory.buffer;
     for (const { tensor, offset } of this.places) tensor.offset = this.#base + offset;
+    for (const call of this.#calls) call.release?.();
     this.#calls = this.instructions.map(({ args, link }) => {
       const numbers = args.map(resolve);
       const call = link(numbers);
@@ -99,10 +107,11 @@ class LinkedProgram<T> implements Program<T> {
         typeof argument === 'function' ? [{ i, value: argument }] : [],
       );
       if (changing.length === 0) return call;
-      return () => {
+      const run = () => {
         for (const { i, value } of changing) numbers[i] = value();
-        call();
+        call.run();
       };
+      return { ...call, run };
     });
   }
 }

@@ -96,9 +96,10 @@ class ReferenceKernels implements Kernels {
     return tensor.type === 'index' ? Float64Array.from(index(tensor).data) : float(tensor).slice();
   }
 
-  async readInto(tensor: Tensor, target: Float32Array): Promise<void> {
+  readInto(tensor: Tensor, target: Float32Array): null {
     shapes.checkShape(tensor.shape, target.length);
     target.set(float(tensor));
+    return null;
   }
 
   mark(): Mark {

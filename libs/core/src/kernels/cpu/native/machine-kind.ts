@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { sha256 } from '../../../numeric/index.js';
-import { nativeLibrary } from './library.js';
+import { nativeLibrary } from './onnxruntime.js';
 
 /**
  * What decides the bits of a native product: the processor and what it can do, and the library. Machines that say the

@@ -2,36 +2,68 @@ import { FLOAT, VECTOR, v4 } from './vector';
 
 // One value in, one out. Tensors are padded to whole vectors, so `bytes` is a multiple of 16.
 
-/** 2√(2/π)·(x + 0.044715 x³): since (1 + tanh u)/2 = sigmoid(2u), GELU's tanh approximation is x·sigmoid of this. */
-function geluArgument(x: v128): v128 {
-  const square = f32x4.mul(x, x);
-  const inner = f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.044715), square));
-  return f32x4.mul(f32x4.mul(f32x4.splat(1.5957691216), x), inner);
-}
+class gated {
+  /** 2√(2/π)·(x + 0.044715 x³): since (1 + tanh u)/2 = sigmoid(2u), GELU's tanh approximation is x·sigmoid of this. */
+  @inline
+  static argument(x: v128): v128 {
+    const square = f32x4.mul(x, x);
+    const inner = f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.044715), square));
+    return f32x4.mul(f32x4.mul(f32x4.splat(1.5957691216), x), inner);
+  }
 
-function geluArgumentSlope(x: v128): v128 {
-  const inner = f32x4.mul(f32x4.splat(0.134145), f32x4.mul(x, x));
-  return f32x4.mul(f32x4.splat(1.5957691216), f32x4.add(f32x4.splat(1), inner));
-}
+  @inline
+  static geluTanh(x: v128): v128 {
+    return f32x4.mul(x, v4.sigmoid(gated.argument(x)));
+  }
 
-/** The slope of x·sigmoid(u(x)): s + x·s·(1−s)·u′ */
-function gateSlope(x: v128, s: v128, slope: v128): v128 {
-  const rest = f32x4.mul(f32x4.mul(s, f32x4.sub(f32x4.splat(1), s)), slope);
-  return f32x4.add(s, f32x4.mul(x, rest));
-}
+  @inline
+  static geluTanhSlope(x: v128): v128 {
+    const inner = f32x4.mul(f32x4.splat(0.134145), f32x4.mul(x, x));
+    const slope = f32x4.mul(f32x4.splat(1.5957691216), f32x4.add(f32x4.splat(1), inner));
+    return gated.slope(x, v4.sigmoid(gated.argument(x)), slope);
+  }
 
-export function geluTanh(x: usize, out: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += VECTOR) {
-    const value = v128.load(x + i);
-    v128.store(out + i, f32x4.mul(value, v4.sigmoid(geluArgument(value))));
+  /** The slope of x·sigmoid(u(x)): s + x·s·(1−s)·u′ */
+  @inline
+  static slope(x: v128, s: v128, slope: v128): v128 {
+    const rest = f32x4.mul(f32x4.mul(s, f32x4.sub(f32x4.splat(1), s)), slope);
+    return f32x4.add(s, f32x4.mul(x, rest));
   }
 }
 
+export function geluTanh(x: usize, out: usize, bytes: usize): void {
+  let i: usize = 0;
+  for (; i + 4 * VECTOR <= bytes; i += 4 * VECTOR) {
+    const x0 = v128.load(x + i);
+    const x1 = v128.load(x + i, 16);
+    const x2 = v128.load(x + i, 32);
+    const x3 = v128.load(x + i, 48);
+    v128.store(out + i, gated.geluTanh(x0));
+    v128.store(out + i, gated.geluTanh(x1), 16);
+    v128.store(out + i, gated.geluTanh(x2), 32);
+    v128.store(out + i, gated.geluTanh(x3), 48);
+  }
+  for (; i < bytes; i += VECTOR) v128.store(out + i, gated.geluTanh(v128.load(x + i)));
+}
+
 export function geluTanhBackward(g: usize, x: usize, out: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += VECTOR) {
-    const value = v128.load(x + i);
-    const slope = gateSlope(value, v4.sigmoid(geluArgument(value)), geluArgumentSlope(value));
-    v128.store(out + i, f32x4.mul(v128.load(g + i), slope));
+  let i: usize = 0;
+  for (; i + 4 * VECTOR <= bytes; i += 4 * VECTOR) {
+    const x0 = v128.load(x + i);
+    const x1 = v128.load(x + i, 16);
+    const x2 = v128.load(x + i, 32);
+    const x3 = v128.load(x + i, 48);
+    const g0 = v128.load(g + i);
+    const g1 = v128.load(g + i, 16);
+    const g2 = v128.load(g + i, 32);
+    const g3 = v128.load(g + i, 48);
+    v128.store(out + i, f32x4.mul(g0, gated.geluTanhSlope(x0)));
+    v128.store(out + i, f32x4.mul(g1, gated.geluTanhSlope(x1)), 16);
+    v128.store(out + i, f32x4.mul(g2, gated.geluTanhSlope(x2)), 32);
+    v128.store(out + i, f32x4.mul(g3, gated.geluTanhSlope(x3)), 48);
+  }
+  for (; i < bytes; i += VECTOR) {
+    v128.store(out + i, f32x4.mul(v128.load(g + i), gated.geluTanhSlope(v128.load(x + i))));
   }
 }
 
@@ -65,7 +97,7 @@ export function silu(x: usize, out: usize, bytes: usize): void {
 export function siluBackward(g: usize, x: usize, out: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += VECTOR) {
     const value = v128.load(x + i);
-    v128.store(out + i, f32x4.mul(v128.load(g + i), gateSlope(value, v4.sigmoid(value), f32x4.splat(1))));
+    v128.store(out + i, f32x4.mul(v128.load(g + i), gated.slope(value, v4.sigmoid(value), f32x4.splat(1))));
   }
 }
 
@@ -88,7 +120,7 @@ export function swigluBackward(
     const gradient = v128.load(g + i);
     const value = v128.load(gate + i);
     const s = v4.sigmoid(value);
-    const slope = gateSlope(value, s, f32x4.splat(1));
+    const slope = gated.slope(value, s, f32x4.splat(1));
     v128.store(dgate + i, f32x4.mul(f32x4.mul(gradient, v128.load(up + i)), slope));
     v128.store(dup + i, f32x4.mul(gradient, f32x4.mul(value, s)));
   }

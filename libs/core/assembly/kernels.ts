@@ -1,7 +1,8 @@
 // The cpu backend's kernels: one module, instantiated once per thread over a memory that TypeScript manages.
 // Pointers are bytes. Nothing here allocates.
 
-export { attention, attentionBackward, attentionScratch } from './attention';
+export { attention, attentionScratch } from './attention';
+export { attentionBackward } from './attention-backward';
 export {
   accumulate,
   add,
@@ -16,7 +17,7 @@ export {
   swigluBackward,
 } from './elementwise';
 export { crossEntropy, crossEntropyBackward, lossGradient } from './loss';
-export { arenaBase, matmul, sumRows } from './matmul';
+export { arenaBase, matmul } from './matmul';
 export { layerNorm, normBackward, rmsNorm } from './norm';
-export { copyRows, embedding, embeddingBackward, rope } from './rows';
+export { copyRows, embedding, embeddingBackward, rope, sumRows } from './rows';
 export { transpose } from './transpose';

@@ -23,11 +23,18 @@ export function crossEntropy(
   }
 }
 
+/** A NaN may be passed over here: the sum of exponentials meets it. */
 function rowMax(x: usize, end: usize): f32 {
   let most = f32x4.splat(-f32.MAX_VALUE);
   let i: usize = 0;
-  for (; i + VECTOR <= end; i += VECTOR) most = f32x4.max(most, v128.load(x + i));
-  most = f32x4.max(most, loadPart(x + i, i32((end - i) / FLOAT), -f32.MAX_VALUE));
+  let other = most;
+  for (; i + 2 * VECTOR <= end; i += 2 * VECTOR) {
+    most = f32x4.pmax(most, v128.load(x + i));
+    other = f32x4.pmax(other, v128.load(x + i, 16));
+  }
+  most = f32x4.pmax(most, other);
+  for (; i + VECTOR <= end; i += VECTOR) most = f32x4.pmax(most, v128.load(x + i));
+  most = f32x4.pmax(most, loadPart(x + i, i32((end - i) / FLOAT), -f32.MAX_VALUE));
   return v4.max(most);
 }
 
@@ -38,6 +45,16 @@ function rowSumOfExp(x: usize, end: usize, shift: f32): f64 {
   while (i < end) {
     let total = f32x4.splat(0);
     const stop = min(i + CHUNK, end);
+    for (; i + 4 * VECTOR <= stop; i += 4 * VECTOR) {
+      const x0 = v128.load(x + i);
+      const x1 = v128.load(x + i, 16);
+      const x2 = v128.load(x + i, 32);
+      const x3 = v128.load(x + i, 48);
+      total = f32x4.add(total, v4.exp(f32x4.sub(x0, f32x4.splat(shift))));
+      total = f32x4.add(total, v4.exp(f32x4.sub(x1, f32x4.splat(shift))));
+      total = f32x4.add(total, v4.exp(f32x4.sub(x2, f32x4.splat(shift))));
+      total = f32x4.add(total, v4.exp(f32x4.sub(x3, f32x4.splat(shift))));
+    }
     for (; i + VECTOR <= stop; i += VECTOR) {
       total = f32x4.add(total, v4.exp(f32x4.sub(v128.load(x + i), f32x4.splat(shift))));
     }
@@ -99,6 +116,16 @@ function rowGradient(g: f32, logits: usize, target: i32, logSumExp: f32, out: us
   const gradient = f32x4.splat(g);
   const shift = f32x4.splat(logSumExp);
   let i: usize = 0;
+  for (; i + 4 * VECTOR <= end; i += 4 * VECTOR) {
+    const x0 = v128.load(logits + i);
+    const x1 = v128.load(logits + i, 16);
+    const x2 = v128.load(logits + i, 32);
+    const x3 = v128.load(logits + i, 48);
+    v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(x0, shift))));
+    v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(x1, shift))), 16);
+    v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(x2, shift))), 32);
+    v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(x3, shift))), 48);
+  }
   for (; i + VECTOR <= end; i += VECTOR) {
     v128.store(out + i, f32x4.mul(gradient, v4.exp(f32x4.sub(v128.load(logits + i), shift))));
   }

@@ -73,3 +73,17 @@ export function rope(
     }
   }
 }
+
+/** out [m] = the sum of the rows of x [n,m], in order: a bias' gradient. */
+export function sumRows(n: i32, m: i32, x: usize, out: usize): void {
+  memory.fill(out, 0, usize(m) * FLOAT);
+  for (let i = 0; i < n; i++) {
+    const row = x + usize(i * m) * FLOAT;
+    let j: usize = 0;
+    const end = usize(m) * FLOAT;
+    for (; j + VECTOR <= end; j += VECTOR) {
+      v128.store(out + j, f32x4.add(v128.load(out + j), v128.load(row + j)));
+    }
+    for (; j < end; j += FLOAT) store<f32>(out + j, load<f32>(out + j) + load<f32>(row + j));
+  }
+}

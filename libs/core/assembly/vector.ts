@@ -10,7 +10,8 @@ export class v4 {
   /**
    * eˣ to 2 units in the last place, for x ≤ 88; 0 below −87.3. Cody & Waite's reduction to |r| ≤ ln 2 / 2, then the
    * minimax polynomial of Moshier's Cephes library (expf). Adding 1.5·2²³ rounds to an integer and leaves it in the
-   * low bits, from where a shift brings it into an exponent.
+   * low bits, from where a shift adds it to the polynomial's exponent. Constants cost more than arithmetic: V8 makes
+   * them anew in each turn of a loop, so loops take four vectors a turn and load them all before they store.
    */
   @inline
   static exp(x: v128): v128 {
@@ -26,16 +27,17 @@ export class v4 {
     y = f32x4.add(f32x4.mul(y, r), f32x4.splat(1.6666665459e-1));
     y = f32x4.add(f32x4.mul(y, r), f32x4.splat(5.0000001201e-1));
     y = f32x4.add(f32x4.add(f32x4.mul(y, f32x4.mul(r, r)), r), f32x4.splat(1));
-    const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(127 << 23));
-    return v128.andnot(f32x4.mul(y, power), f32x4.lt(x, f32x4.splat(-87.33654)));
+    const power = i32x4.add(y, i32x4.shl(shifted, 23));
+    return v128.andnot(power, f32x4.lt(x, f32x4.splat(-87.33654)));
   }
 
   /** 1 / (1 + e⁻ˣ), through e^−|x|, which cannot overflow. */
   @inline
   static sigmoid(x: v128): v128 {
-    const e = v4.exp(f32x4.neg(f32x4.abs(x)));
-    const negative = f32x4.lt(x, f32x4.splat(0));
-    return f32x4.div(v128.bitselect(e, f32x4.splat(1), negative), f32x4.add(f32x4.splat(1), e));
+    const e = v4.exp(v128.or(x, f32x4.splat(-0.0)));
+    // e^−|x| ≤ 1: the greater of the two is 1 where x ≥ 0.
+    const numerator = f32x4.pmax(v128.andnot(f32x4.splat(1), i32x4.shr_s(x, 31)), e);
+    return f32x4.div(numerator, f32x4.add(f32x4.splat(1), e));
   }
 
   /**

@@ -11,6 +11,10 @@ describe('on a GPU, by WebGPU', { skip: noSoftwareGpu ?? false }, () => {
   it('every kernel of the gpujs backend conforms, and runs where it says', async () => {
     await runsOnSoftwareGpu(new URL('gpujs/testing/webgpu.js', kernels));
   });
+
+  it('models train, alone and beside a processor', async () => {
+    await runsOnSoftwareGpu(new URL('training.js', import.meta.url));
+  });
 });
 
 /** Runs a file of tests in a process that finds the software GPU: no test may fail or be skipped, and some must pass. */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DropoutKey, Kernels, Tensor } from '../../kernels.js';
+import { Device } from '../device.js';
 import type { GpuMode } from '../foreign.js';
+import { headLoss } from '../loss.js';
+import type { DeviceTensor } from '../tape.js';
 import { withKernels } from './modes.js';
 
 const [N, C, V] = [6, 8, 11];
@@ -121,11 +124,12 @@ export function programsHold(mode: GpuMode): void {
             order.push('twice');
             readings.push(kernels.read(twice));
           });
+          const early = kernels.add(twice, twice);
           let sum = twice;
           for (let i = 0; i < 5; i++) sum = kernels.add(sum, x);
-          kernels.hook([sum], () => {
+          kernels.hook([sum, early], () => {
             order.push('sum');
-            readings.push(kernels.read(sum));
+            readings.push(kernels.read(sum), kernels.read(early));
           });
           return kernels.add(sum, sum);
         });
@@ -136,6 +140,7 @@ export function programsHold(mode: GpuMode): void {
           [
             [2, 4],
             [7, 14],
+            [4, 8],
           ],
         );
         assert.deepEqual([...result], [14, 28]);
@@ -161,6 +166,37 @@ export function programsHold(mode: GpuMode): void {
           assert.deepEqual(await kernels.read(zeros), Float32Array.of(0));
         }
       }));
+
+    it('take the head and the loss in blocks of rows as well as in one', async () => {
+      const device = await Device.open(mode);
+      const x = device.upload(noise(7 * 4, 1), [7, 4]);
+      const weight = device.upload(noise(9 * 4, 2), [9, 4]);
+      const targets = device.uploadIndices(Int32Array.of(0, 8, -1, 3, 4, 5, 1));
+      const valuesOf = async ({ losses, x, weight }: ReturnType<typeof headLoss>) => {
+        const read = (tensor: DeviceTensor | null) => (tensor === null ? null : device.read(tensor));
+        return Promise.all([losses, x, weight].map(read));
+      };
+      const whole = await valuesOf(headLoss(device, x, weight, targets, true));
+      for (const rows of [1, 2, 3, 6, 7]) {
+        const build = () => headLoss(device, x, weight, targets, true, rows * 9 + 2);
+        const called = await valuesOf(build());
+        for (const [i, values] of whole.entries()) {
+          for (const [j, value] of values?.entries() ?? []) {
+            assert.ok(
+              Math.abs((called[i]?.[j] ?? Number.NaN) - value) < 1e-6,
+              `${rows} rows, result ${i}, ${j}`,
+            );
+          }
+        }
+        const recorded = device.record(build, ({ losses, x, weight }) =>
+          [losses, x, weight].flatMap((it) => it ?? []),
+        );
+        assert.deepEqual(await valuesOf(recorded.run()), called);
+        const forward = await valuesOf(headLoss(device, x, weight, targets, false, rows * 9));
+        assert.deepEqual(forward, [called[0], null, null]);
+      }
+      await device.close();
+    });
 
     it('run in turns over shared memory', () =>
       withKernels(mode, async (kernels) => {
@@ -211,9 +247,25 @@ export function programsHold(mode: GpuMode): void {
         const x = kernels.zeros([2, 1]);
         const huge = () => kernels.embeddingBackward(x, kernels.indices(Int32Array.of(0, 1)), 2 ** 33);
         const program = kernels.compile(() => kernels.add(x, x));
-        const failing = kernels.compile(() => ({ huge: huge(), sound: kernels.add(x, x) }));
-        await assert.rejects(kernels.read(failing.run().sound), { name: 'KernelError' });
+        const readings: Promise<unknown>[] = [];
+        const failing = kernels.compile(() => {
+          const sum = kernels.add(x, x);
+          kernels.hook([sum], () => readings.push(kernels.read(sum)));
+          return { huge: huge(), sound: kernels.add(sum, x) };
+        });
+        readings.push(kernels.read(failing.run().sound));
+        for (const { status, reason } of rejections(await Promise.allSettled(readings))) {
+          assert.equal(status, 'rejected');
+          assert.match(
+            String(reason),
+            /^KernelError: (kernel of a program failed|a program cannot be made ready): /,
+          );
+        }
         assert.deepEqual(await kernels.read(program.run()), new Float32Array(2));
       }));
   });
+}
+
+function rejections(settled: readonly PromiseSettledResult<unknown>[]) {
+  return settled.map((it) => ({ status: it.status, reason: it.status === 'rejected' ? it.reason : null }));
 }

@@ -43,7 +43,7 @@ describe('the software GPU', () => {
       };
       const few = await bytesAfter(5);
       const many = await bytesAfter(50);
-      assert.equal(many.after, few.after);
+      assert.ok(many.after < few.after + 16_000, 'no sum is left, only small buffers for the next calls');
       assert.ok(many.peak >= many.after + 49 * 16_000, `${many.peak} bytes at most, ${many.after} after`);
     }));
 

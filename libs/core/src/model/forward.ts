@@ -70,7 +70,7 @@ function forwardHidden(
     drop: (x) =>
       dropout === undefined || config.dropout === 0
         ? x
-        : graph.dropout(x, config.dropout, new DropoutPlace(dropout, dropouts++)),
+        : graph.dropout(x, config.dropout, placeOf(dropout, dropouts++)),
     select: (x) => (lastOnly ? graph.rows(x, time - 1, 1) : x),
   });
   if (cache !== undefined) cache.length += time;
@@ -78,23 +78,19 @@ function forwardHidden(
 }
 
 /** A dropout of the model, wherever its source stands in the run. */
-class DropoutPlace implements DropoutKey {
-  constructor(
-    private readonly source: DropoutSource,
-    readonly layer: number,
-  ) {}
-
-  get seed(): number {
-    return this.source.seed;
-  }
-
-  get step(): number {
-    return this.source.step;
-  }
-
-  get microBatch(): number {
-    return this.source.microBatch;
-  }
+function placeOf(source: DropoutSource, layer: number): DropoutKey {
+  return {
+    get seed() {
+      return source.seed;
+    },
+    get step() {
+      return source.step;
+    },
+    get microBatch() {
+      return source.microBatch;
+    },
+    layer,
+  };
 }
 
 /** An empty cache for one sequence of up to `context` tokens, on the device until the caller's mark is released. */

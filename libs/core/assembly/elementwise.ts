@@ -7,7 +7,7 @@ class gated {
   @inline
   static argument(x: v128): v128 {
     const square = f32x4.mul(x, x);
-    const inner = f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.044715), square));
+    const inner = v4.madd(f32x4.splat(0.044715), square, f32x4.splat(1));
     return f32x4.mul(f32x4.mul(f32x4.splat(1.5957691216), x), inner);
   }
 
@@ -27,7 +27,7 @@ class gated {
   @inline
   static slope(x: v128, s: v128, slope: v128): v128 {
     const rest = f32x4.mul(f32x4.mul(s, f32x4.sub(f32x4.splat(1), s)), slope);
-    return f32x4.add(s, f32x4.mul(x, rest));
+    return v4.madd(x, rest, s);
   }
 }
 

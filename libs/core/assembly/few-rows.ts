@@ -20,10 +20,10 @@ export function rowTimesRows(m: i32, k: i32, a: usize, b: usize, bRow: i32, c: u
     for (; j + 4 * VECTOR <= bytes; j += 4 * VECTOR) {
       const to = c + j;
       const row = b + j;
-      v128.store(to, f32x4.add(v128.load(to), f32x4.mul(x, v128.load(row))));
-      v128.store(to, f32x4.add(v128.load(to, 16), f32x4.mul(x, v128.load(row, 16))), 16);
-      v128.store(to, f32x4.add(v128.load(to, 32), f32x4.mul(x, v128.load(row, 32))), 32);
-      v128.store(to, f32x4.add(v128.load(to, 48), f32x4.mul(x, v128.load(row, 48))), 48);
+      v128.store(to, v4.madd(x, v128.load(row), v128.load(to)));
+      v128.store(to, v4.madd(x, v128.load(row, 16), v128.load(to, 16)), 16);
+      v128.store(to, v4.madd(x, v128.load(row, 32), v128.load(to, 32)), 32);
+      v128.store(to, v4.madd(x, v128.load(row, 48), v128.load(to, 48)), 48);
     }
     for (; j < bytes; j += FLOAT) store<f32>(c + j, load<f32>(c + j) + load<f32>(a) * load<f32>(b + j));
     a += FLOAT;
@@ -59,16 +59,16 @@ export class lanes {
     let s3 = s0;
     let p = 0;
     for (; p + 16 <= k; p += 16) {
-      s0 = f32x4.add(s0, f32x4.mul(v128.load(a), v128.load(b)));
-      s1 = f32x4.add(s1, f32x4.mul(v128.load(a, 16), v128.load(b, 16)));
-      s2 = f32x4.add(s2, f32x4.mul(v128.load(a, 32), v128.load(b, 32)));
-      s3 = f32x4.add(s3, f32x4.mul(v128.load(a, 48), v128.load(b, 48)));
+      s0 = v4.madd(v128.load(a), v128.load(b), s0);
+      s1 = v4.madd(v128.load(a, 16), v128.load(b, 16), s1);
+      s2 = v4.madd(v128.load(a, 32), v128.load(b, 32), s2);
+      s3 = v4.madd(v128.load(a, 48), v128.load(b, 48), s3);
       a += 4 * VECTOR;
       b += 4 * VECTOR;
     }
     for (; p < k; p += 4) {
       const count = min(4, k - p);
-      s0 = f32x4.add(s0, f32x4.mul(loadPart(a, count, 0), loadPart(b, count, 0)));
+      s0 = v4.madd(loadPart(a, count, 0), loadPart(b, count, 0), s0);
       a += VECTOR;
       b += VECTOR;
     }

@@ -1,4 +1,4 @@
-import { FLOAT } from './vector';
+import { FLOAT, v4 } from './vector';
 
 /** Results that stay in registers: ten vectors of them, two of the right factor, one of the left and a product fit sixteen. */
 export const ROWS = 5;
@@ -70,20 +70,20 @@ class rows {
       const left = v128.load(b);
       const right = v128.load(b, 16);
       const a0 = v128.load32_splat(a);
-      c0 = f32x4.add(c0, f32x4.mul(a0, left));
-      d0 = f32x4.add(d0, f32x4.mul(a0, right));
+      c0 = v4.madd(a0, left, c0);
+      d0 = v4.madd(a0, right, d0);
       const a1 = v128.load32_splat(a + aRow);
-      c1 = f32x4.add(c1, f32x4.mul(a1, left));
-      d1 = f32x4.add(d1, f32x4.mul(a1, right));
+      c1 = v4.madd(a1, left, c1);
+      d1 = v4.madd(a1, right, d1);
       const a2 = v128.load32_splat(a + 2 * aRow);
-      c2 = f32x4.add(c2, f32x4.mul(a2, left));
-      d2 = f32x4.add(d2, f32x4.mul(a2, right));
+      c2 = v4.madd(a2, left, c2);
+      d2 = v4.madd(a2, right, d2);
       const a3 = v128.load32_splat(a + 3 * aRow);
-      c3 = f32x4.add(c3, f32x4.mul(a3, left));
-      d3 = f32x4.add(d3, f32x4.mul(a3, right));
+      c3 = v4.madd(a3, left, c3);
+      d3 = v4.madd(a3, right, d3);
       const a4 = v128.load32_splat(a + 4 * aRow);
-      c4 = f32x4.add(c4, f32x4.mul(a4, left));
-      d4 = f32x4.add(d4, f32x4.mul(a4, right));
+      c4 = v4.madd(a4, left, c4);
+      d4 = v4.madd(a4, right, d4);
       a += aStep;
       b += PANEL;
     }

@@ -8,6 +8,16 @@ export const VECTOR: usize = 16;
 /** Functions of four lanes; a static method is what may carry `@inline` and be TypeScript too. */
 export class v4 {
   /**
+   * a·b + c, each rounded; where relaxed instructions are enabled perhaps rounded once, as the processor likes it
+   * (WebAssembly's relaxed SIMD proposal): the same on one machine, not on all.
+   */
+  @inline
+  static madd(a: v128, b: v128, c: v128): v128 {
+    if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+    else return f32x4.add(f32x4.mul(a, b), c);
+  }
+
+  /**
    * eˣ to 2 units in the last place, for x ≤ 88; 0 below −87.3. Cody & Waite's reduction to |r| ≤ ln 2 / 2, then the
    * minimax polynomial of Moshier's Cephes library (expf). Adding 1.5·2²³ rounds to an integer and leaves it in the
    * low bits, from where a shift adds it to the polynomial's exponent. Constants cost more than arithmetic: V8 makes
@@ -15,18 +25,16 @@ export class v4 {
    */
   @inline
   static exp(x: v128): v128 {
-    const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504)), f32x4.splat(12582912));
+    const shifted = v4.madd(x, f32x4.splat(1.44269504), f32x4.splat(12582912));
     const n = f32x4.sub(shifted, f32x4.splat(12582912));
-    const r = f32x4.add(
-      f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))),
-      f32x4.mul(n, f32x4.splat(2.1219444e-4)),
-    );
-    let y = f32x4.add(f32x4.mul(f32x4.splat(1.98756915e-4), r), f32x4.splat(1.3981999507e-3));
-    y = f32x4.add(f32x4.mul(y, r), f32x4.splat(8.3334519073e-3));
-    y = f32x4.add(f32x4.mul(y, r), f32x4.splat(4.1665795894e-2));
-    y = f32x4.add(f32x4.mul(y, r), f32x4.splat(1.6666665459e-1));
-    y = f32x4.add(f32x4.mul(y, r), f32x4.splat(5.0000001201e-1));
-    y = f32x4.add(f32x4.add(f32x4.mul(y, f32x4.mul(r, r)), r), f32x4.splat(1));
+    const rough = v4.madd(n, f32x4.splat(-0.693359375), x);
+    const r = v4.madd(n, f32x4.splat(2.1219444e-4), rough);
+    let y = v4.madd(f32x4.splat(1.98756915e-4), r, f32x4.splat(1.3981999507e-3));
+    y = v4.madd(y, r, f32x4.splat(8.3334519073e-3));
+    y = v4.madd(y, r, f32x4.splat(4.1665795894e-2));
+    y = v4.madd(y, r, f32x4.splat(1.6666665459e-1));
+    y = v4.madd(y, r, f32x4.splat(5.0000001201e-1));
+    y = f32x4.add(v4.madd(y, f32x4.mul(r, r), r), f32x4.splat(1));
     const power = i32x4.add(y, i32x4.shl(shifted, 23));
     return v128.andnot(power, f32x4.lt(x, f32x4.splat(-87.33654)));
   }

@@ -1,4 +1,5 @@
-// Compiles every target of asconfig.json from assembly/ to build/*.wasm.
+// Compiles every target of asconfig.json from assembly/ to build/*.wasm. The sources of `kernels-relaxed` are those of
+// `kernels`: they ask which instructions are enabled.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
@@ -7,8 +8,9 @@ const baseDir = fileURLToPath(new URL('..', import.meta.url));
 const { targets } = JSON.parse(readFileSync(new URL('../asconfig.json', import.meta.url), 'utf8'));
 
 for (const target of Object.keys(targets)) {
+  const source = `assembly/${target.replace(/-relaxed$/, '')}.ts`;
   const { error, stdout, stderr } = await asc.main([
-    `assembly/${target}.ts`,
+    source,
     '--target',
     target,
     '--baseDir',
@@ -17,7 +19,7 @@ for (const target of Object.keys(targets)) {
   process.stdout.write(stdout.toString());
   process.stderr.write(stderr.toString());
   if (error) {
-    process.stderr.write(`manyhands: assembly/${target}.ts does not compile: ${error.message}\n`);
+    process.stderr.write(`manyhands: ${source} does not compile: ${error.message}\n`);
     process.exit(1);
   }
 }

@@ -6,8 +6,8 @@ export class Buffers {
   readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: 65_535 });
   #top: number;
 
-  constructor(bytes: number) {
-    this.wasm = instantiate(this.#memory);
+  constructor(bytes: number, options: { readonly relaxed?: boolean } = {}) {
+    this.wasm = instantiate(this.#memory, options);
     this.#top = this.wasm.arenaBase();
     this.#memory.grow(Math.ceil((this.#top + bytes) / 65_536));
   }

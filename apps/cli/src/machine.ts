@@ -79,7 +79,7 @@ async function cpuMode(): Promise<string> {
 
 /** How to come by the native library, where it is missing: it is optional, and npm may have left it out. */
 export const NATIVE_ADVICE =
-  '`npm install onnxruntime-node` brings it, and training becomes several times faster';
+  '`npm install onnxruntime-node koffi` brings it, and training becomes several times faster';
 
 /** What a person who starts to train should know of the native library; null for nothing. */
 export function nativeNote(reproducible: boolean): string | null {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { createModel, type Model, resolveModelConfig } from '../model/index.js';
 import {
   applyStep,
+  BLOCK,
   clipByGlobalNorm,
   createOptimizer,
   globalNorm,
@@ -108,6 +109,56 @@ describe('optimisers', () => {
       return weight * (1 - settings.lr * decay) - settings.lr * direction;
     };
     assertFollows({ ...settings, name: 'sgd', nesterov: true }, ahead, () => true);
+  });
+
+  it('adamw and sgd round as plain JavaScript does: in float64, once to float32', () => {
+    const any = fc.record({
+      nesterov: fc.boolean(),
+      eps: fc.constantFrom(1e-8, 1e-3),
+      weightDecay: fc.constantFrom(0, 0.1),
+      lr: fc.double({ min: 1e-6, max: 1, noNaN: true }),
+      size: fc.constantFrom(1e-30, 1e-3, 1, 1e20),
+      salt: fc.nat(1000),
+    });
+    fc.assert(
+      fc.property(any, ({ nesterov, eps, weightDecay, lr, size, salt }) => {
+        const config = { ...settings, nesterov, eps, weightDecay };
+        const [adam, descent] = [
+          createOptimizer(config, model),
+          createOptimizer({ ...config, name: 'sgd' }, model),
+        ];
+        const start = numbers(model.size, salt);
+        const [w, u] = [start.slice(), start.slice()];
+        const expected = [start.slice(), start.slice()];
+        const [m, v, b] = [0, 0, 0].map(() => new Float32Array(model.size));
+        for (let t = 1; t <= 3; t++) {
+          const gradient = numbers(model.size, salt + t).map((g) => g * size);
+          adam.step(w, gradient, lr, t);
+          descent.step(u, gradient, lr, t);
+          const rate = lr / (1 - power(0.9, t));
+          const root = 1 / Math.sqrt(1 - power(0.95, t));
+          for (const { offset, size: count, decay } of model.parameters) {
+            const keep = decay ? 1 - lr * weightDecay : 1;
+            for (let i = offset; i < offset + count; i++) {
+              const g = gradient[i];
+              const mean = 0.9 * m[i] + (1 - 0.9) * g;
+              const square = 0.95 * v[i] + (1 - 0.95) * g * g;
+              const velocity = 0.9 * b[i] + g;
+              [m[i], v[i], b[i]] = [mean, square, velocity];
+              const step = (rate * mean) / (Math.sqrt(square) * root + eps);
+              const direction = nesterov ? g + 0.9 * velocity : velocity;
+              expected[0][i] = Math.fround(keep * expected[0][i] - step);
+              expected[1][i] = Math.fround(keep * expected[1][i] - lr * direction);
+            }
+          }
+        }
+        assert.deepEqual(w, expected[0]);
+        assert.deepEqual(u, expected[1]);
+        assert.deepEqual(adam.state, { exp_avg: m, exp_avg_sq: v });
+        assert.deepEqual(descent.state, { momentum_buffer: b });
+      }),
+      { numRuns: 40 },
+    );
   });
 
   it('muon leaves embeddings and vectors to AdamW', () => {
@@ -271,6 +322,32 @@ describe('clipping', () => {
     const gradient = new Float32Array(16).fill(1e30);
     assert.ok(Math.abs(clipByGlobalNorm(gradient, 0) / 4e30 - 1) < 1e-6);
     assert.equal(gradient[0], Math.fround(1e30));
+  });
+});
+
+describe('the global norm', () => {
+  it('adds the sums of blocks of a fixed grid, in order', () => {
+    const values = numbers(2 * BLOCK + 77, 3).map((x, i) => x * 10 ** (i % 5));
+    let sum = 0;
+    for (let from = 0; from < values.length; from += BLOCK) {
+      const lanes = [0, 0, 0, 0];
+      const block = values.slice(from, from + BLOCK);
+      const whole = block.length - (block.length % 4);
+      for (const [i, x] of block.entries()) lanes[i < whole ? i % 4 : 0] += x * x;
+      sum += lanes[0] + lanes[1] + (lanes[2] + lanes[3]);
+    }
+    assert.equal(globalNorm(values), Math.sqrt(sum));
+  });
+
+  it('is not finite where one value is not, wherever it lies', () => {
+    for (const at of [0, 3, BLOCK - 1, BLOCK, BLOCK + 2]) {
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+        const values = new Float32Array(BLOCK + 3);
+        values[at] = value;
+        assert.equal(Number.isFinite(globalNorm(values)), false);
+      }
+    }
+    assert.equal(globalNorm(new Float32Array(0)), 0);
   });
 });
 

@@ -20,7 +20,10 @@ export class StepperThread {
   readonly ready: Promise<Answer>;
 
   constructor(setup: Setup) {
-    this.#worker = new Worker(new URL('./stepper-thread.js', import.meta.url), { workerData: setup });
+    this.#worker = new Worker(new URL('./stepper-thread.js', import.meta.url), {
+      workerData: setup,
+      execArgv: [], // the process's own may say how its main script is to be read
+    });
     this.#worker.on('message', (answer: Answer) => this.#receive(answer));
     this.#worker.on('error', (error) => this.#end(error));
     this.#worker.on('exit', () => this.#end(new Error("The optimiser's thread has ended.")));

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { alignedRanges, BufferPool, isAligned, type Range, splitRange, TreeSum } from './index.js';
+import {
+  alignedRanges,
+  BufferPool,
+  isAligned,
+  type Range,
+  sharedFloats,
+  splitRange,
+  TreeSum,
+} from './index.js';
 
 /** The definition, word for word: the value of node (level, i) over leaves of one number each. */
 function nodeValue(leaves: readonly number[], level: number, i: number): number {
@@ -195,6 +203,31 @@ describe('TreeSum', () => {
     assert.throws(() => sum.add({ first: 0, count: 1 }, new Float32Array(3)), /2 values, not 3/);
     assert.throws(() => sum.result(), RangeError);
     assert.throws(() => new TreeSum(0, 1), RangeError);
+  });
+
+  it('adds every entry, whatever their number', () => {
+    for (const size of [1, 2, 3, 4, 5, 7, 8, 1023]) {
+      const sum = new TreeSum(2, size);
+      for (const first of [0, 1]) {
+        sum.add(
+          { first, count: 1 },
+          Float32Array.from({ length: size }, (_, i) => (first + 1) * (i + 1)),
+        );
+      }
+      assert.deepEqual(
+        [...sum.result()],
+        Array.from({ length: size }, (_, i) => 3 * (i + 1)),
+      );
+    }
+  });
+
+  it('takes its buffers where it is told to', () => {
+    const pool = new BufferPool(3, sharedFloats);
+    const sum = new TreeSum(1, pool);
+    sum.add({ first: 0, count: 1 }, Float32Array.of(1, 2, 3));
+    assert.ok(sum.result().buffer instanceof SharedArrayBuffer);
+    assert.deepEqual([...sum.result()], [1, 2, 3]);
+    assert.ok(new BufferPool(3).take().buffer instanceof ArrayBuffer);
   });
 
   it('copies what it is given and reuses its buffers in the next step', () => {

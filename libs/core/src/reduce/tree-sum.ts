@@ -159,6 +159,15 @@ export class TreeSum {
   }
 }
 
+/** Four at a time: a third of the time goes into counting otherwise. Copying into WebAssembly and back costs as much as it saves. */
 function addInto(target: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < target.length; i++) target[i] += values[i];
+  const { length } = target;
+  const whole = length - (length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    target[i] += values[i];
+    target[i + 1] += values[i + 1];
+    target[i + 2] += values[i + 2];
+    target[i + 3] += values[i + 3];
+  }
+  for (let i = whole; i < length; i++) target[i] += values[i];
 }

@@ -1,3 +1,4 @@
+import { sumRows } from './rows';
 import { FLOAT, VECTOR, v4 } from './vector';
 
 // One value in, one out. Tensors are padded to whole vectors, so `bytes` is a multiple of 16.
@@ -67,6 +68,22 @@ export function geluTanhBackward(g: usize, x: usize, out: usize, bytes: usize): 
   }
 }
 
+/** `geluTanhBackward` of rows [n,c], and the sum of its rows while each is in the cache: a bias' gradient. */
+export function geluTanhBackwardSum(g: usize, x: usize, out: usize, sums: usize, n: i32, c: i32): void {
+  const bytes = usize(c) * FLOAT;
+  if (bytes % VECTOR != 0) {
+    geluTanhBackward(g, x, out, (usize(n) * bytes + VECTOR - 1) & ~(VECTOR - 1));
+    sumRows(n, c, out, sums);
+    return;
+  }
+  memory.fill(sums, 0, bytes);
+  for (let row: usize = 0; row < usize(n); row++) {
+    const at = row * bytes;
+    geluTanhBackward(g + at, x + at, out + at, bytes);
+    accumulate(sums, out + at, bytes);
+  }
+}
+
 export function gelu(x: usize, out: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += VECTOR) {
     const value = v128.load(x + i);
@@ -126,22 +143,35 @@ export function swigluBackward(
   }
 }
 
+/** out = a + b; `bytes` need not be whole vectors. */
 export function add(a: usize, b: usize, out: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += VECTOR) {
+  let i: usize = 0;
+  for (; i + VECTOR <= bytes; i += VECTOR) {
     v128.store(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)));
   }
+  for (; i < bytes; i += FLOAT) store<f32>(out + i, load<f32>(a + i) + load<f32>(b + i));
 }
 
 /** target += x; `bytes` need not be whole vectors. */
 export function accumulate(target: usize, x: usize, bytes: usize): void {
-  let i: usize = 0;
-  for (; i + VECTOR <= bytes; i += VECTOR) {
-    v128.store(target + i, f32x4.add(v128.load(target + i), v128.load(x + i)));
-  }
-  for (; i < bytes; i += FLOAT) store<f32>(target + i, load<f32>(target + i) + load<f32>(x + i));
+  add(target, x, target, bytes);
 }
 
-/** Philox4x32-10 with the key (seed, step) and the counters (i, microBatch, layer, DROPOUT): see numeric/dropout. */
+/** Bytes of the entries that share four counters. */
+const COUNTERS: usize = 4 * VECTOR;
+
+class kept {
+  /** x·scale where the word is at least `threshold`, else 0. */
+  @inline
+  static of(x: v128, words: v128, threshold: v128, scale: v128): v128 {
+    return v128.and(f32x4.mul(x, scale), i32x4.ge_u(words, threshold));
+  }
+}
+
+/**
+ * Philox4x32-10 with the key (seed, step) and the counters (i, microBatch, layer, purpose): see numeric/dropout. Four
+ * counters at once, a lane for each; turned over, their words are those of four vectors.
+ */
 export function dropout(
   x: usize,
   out: usize,
@@ -154,29 +184,42 @@ export function dropout(
   threshold: u32,
   scale: f32,
 ): void {
-  for (let i: usize = 0; i < bytes; i += VECTOR) {
-    let c0 = u32(i / VECTOR);
-    let c1 = microBatch;
-    let c2 = layer;
-    let c3 = purpose;
+  const least = i32x4.splat(threshold);
+  const scales = f32x4.splat(scale);
+  for (let i: usize = 0; i < bytes; i += COUNTERS) {
+    let c0 = i32x4.add(i32x4.splat(i32(i / VECTOR)), i32x4(0, 1, 2, 3));
+    let c1 = i32x4.splat(microBatch);
+    let c2 = i32x4.splat(layer);
+    let c3 = i32x4.splat(purpose);
     let k0 = seed;
     let k1 = step;
     for (let round = 0; round < 10; round++) {
-      const p0 = u64(c0) * 0xd2511f53;
-      const p1 = u64(c2) * 0xcd9e8d57;
-      c0 = u32(p1 >> 32) ^ c1 ^ k0;
-      c1 = u32(p1);
-      c2 = u32(p0 >> 32) ^ c3 ^ k1;
-      c3 = u32(p0);
+      const m0 = i32x4.splat(0xd2511f53);
+      const m1 = i32x4.splat(0xcd9e8d57);
+      const p0 = i64x2.extmul_low_i32x4_u(c0, m0);
+      const q0 = i64x2.extmul_high_i32x4_u(c0, m0);
+      const p1 = i64x2.extmul_low_i32x4_u(c2, m1);
+      const q1 = i64x2.extmul_high_i32x4_u(c2, m1);
+      c0 = v128.xor(v128.xor(v128.shuffle<i32>(p1, q1, 1, 3, 5, 7), c1), i32x4.splat(k0));
+      c1 = v128.shuffle<i32>(p1, q1, 0, 2, 4, 6);
+      c2 = v128.xor(v128.xor(v128.shuffle<i32>(p0, q0, 1, 3, 5, 7), c3), i32x4.splat(k1));
+      c3 = v128.shuffle<i32>(p0, q0, 0, 2, 4, 6);
       k0 += 0x9e3779b9;
       k1 += 0xbb67ae85;
     }
-    const words = i32x4.replace_lane(
-      i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(c0), 1, c1), 2, c2),
-      3,
-      c3,
-    );
-    const kept = i32x4.ge_u(words, i32x4.splat(threshold));
-    v128.store(out + i, v128.and(f32x4.mul(v128.load(x + i), f32x4.splat(scale)), kept));
+    const c01 = v128.shuffle<i32>(c0, c1, 0, 4, 1, 5);
+    const c23 = v128.shuffle<i32>(c2, c3, 0, 4, 1, 5);
+    const from = x + i;
+    const to = out + i;
+    const left = bytes - i;
+    v128.store(to, kept.of(v128.load(from), v128.shuffle<i64>(c01, c23, 0, 2), least, scales));
+    if (left <= VECTOR) return;
+    v128.store(to, kept.of(v128.load(from, 16), v128.shuffle<i64>(c01, c23, 1, 3), least, scales), 16);
+    if (left <= 2 * VECTOR) return;
+    const d01 = v128.shuffle<i32>(c0, c1, 2, 6, 3, 7);
+    const d23 = v128.shuffle<i32>(c2, c3, 2, 6, 3, 7);
+    v128.store(to, kept.of(v128.load(from, 32), v128.shuffle<i64>(d01, d23, 0, 2), least, scales), 32);
+    if (left <= 3 * VECTOR) return;
+    v128.store(to, kept.of(v128.load(from, 48), v128.shuffle<i64>(d01, d23, 1, 3), least, scales), 48);
   }
 }

@@ -11,6 +11,7 @@ export {
   geluBackward,
   geluTanh,
   geluTanhBackward,
+  geluTanhBackwardSum,
   silu,
   siluBackward,
   swiglu,
@@ -18,6 +19,7 @@ export {
 } from './elementwise';
 export { crossEntropy, crossEntropyBackward, lossGradient } from './loss';
 export { arenaBase, matmul } from './matmul';
-export { layerNorm, normBackward, rmsNorm } from './norm';
+export { addLayerNorm, layerNorm, normBackward, normBackwardAdd, rmsNorm } from './norm';
 export { copyRows, embedding, embeddingBackward, rope, sumRows } from './rows';
+export { softmaxRows, softmaxRowsBackward } from './score-rows';
 export { transpose } from './transpose';

@@ -1,33 +1,49 @@
-import { FLOAT, VECTOR, v4 } from './vector';
+import { add } from './elementwise';
+import { FLOAT, storePart, VECTOR, v4 } from './vector';
 
-// Layer norm and RMS norm over rows of c floats: four lanes as far as they go, then one by one.
+// Layer norm and RMS norm over rows of c floats: four lanes as far as they go, then one by one. Sums are those of one
+// row each, four rows in turn, so that no addition waits for the one before; behind the last row it stands again.
 
-/** Σ (x − shift) over a row */
-function sum(x: usize, end: usize, shift: f32): f32 {
-  let total = f32x4.splat(0);
-  let i: usize = 0;
-  for (; i + VECTOR <= end; i += VECTOR) {
-    total = f32x4.add(total, f32x4.sub(v128.load(x + i), f32x4.splat(shift)));
+/** Sums of four rows, a lane for each. */
+class four {
+  /** Σ (x − shift)^power, for the powers 1 and 2; the rows begin at the addresses given. */
+  @inline
+  static sums(power: i32, x0: usize, x1: usize, x2: usize, x3: usize, end: usize, shifts: v128): v128 {
+    const shift0 = v128.shuffle<f32>(shifts, shifts, 0, 0, 0, 0);
+    const shift1 = v128.shuffle<f32>(shifts, shifts, 1, 1, 1, 1);
+    const shift2 = v128.shuffle<f32>(shifts, shifts, 2, 2, 2, 2);
+    const shift3 = v128.shuffle<f32>(shifts, shifts, 3, 3, 3, 3);
+    let t0 = f32x4.splat(0);
+    let t1 = t0;
+    let t2 = t0;
+    let t3 = t0;
+    let i: usize = 0;
+    for (; i + VECTOR <= end; i += VECTOR) {
+      const d0 = f32x4.sub(v128.load(x0 + i), shift0);
+      const d1 = f32x4.sub(v128.load(x1 + i), shift1);
+      const d2 = f32x4.sub(v128.load(x2 + i), shift2);
+      const d3 = f32x4.sub(v128.load(x3 + i), shift3);
+      t0 = f32x4.add(t0, power == 1 ? d0 : f32x4.mul(d0, d0));
+      t1 = f32x4.add(t1, power == 1 ? d1 : f32x4.mul(d1, d1));
+      t2 = f32x4.add(t2, power == 1 ? d2 : f32x4.mul(d2, d2));
+      t3 = f32x4.add(t3, power == 1 ? d3 : f32x4.mul(d3, d3));
+    }
+    let result = f32x4(v4.sum(t0), v4.sum(t1), v4.sum(t2), v4.sum(t3));
+    for (; i < end; i += FLOAT) {
+      const x = f32x4(load<f32>(x0 + i), load<f32>(x1 + i), load<f32>(x2 + i), load<f32>(x3 + i));
+      const d = f32x4.sub(x, shifts);
+      result = f32x4.add(result, power == 1 ? d : f32x4.mul(d, d));
+    }
+    return result;
   }
-  let result = v4.sum(total);
-  for (; i < end; i += FLOAT) result += load<f32>(x + i) - shift;
-  return result;
 }
 
-/** Σ (x − shift)² over a row */
-function sumOfSquares(x: usize, end: usize, shift: f32): f32 {
-  let total = f32x4.splat(0);
-  let i: usize = 0;
-  for (; i + VECTOR <= end; i += VECTOR) {
-    const d = f32x4.sub(v128.load(x + i), f32x4.splat(shift));
-    total = f32x4.add(total, f32x4.mul(d, d));
-  }
-  let result = v4.sum(total);
-  for (; i < end; i += FLOAT) {
-    const d = load<f32>(x + i) - shift;
-    result += d * d;
-  }
-  return result;
+function sums(x0: usize, x1: usize, x2: usize, x3: usize, end: usize, shifts: v128): v128 {
+  return four.sums(1, x0, x1, x2, x3, end, shifts);
+}
+
+function sumsOfSquares(x0: usize, x1: usize, x2: usize, x3: usize, end: usize, shifts: v128): v128 {
+  return four.sums(2, x0, x1, x2, x3, end, shifts);
 }
 
 /** out = (x − mean)·rstd·weight + bias; a bias of 0 stands for none. */
@@ -55,17 +71,35 @@ export function layerNorm(
   c: i32,
   epsilon: f32,
 ): void {
-  const end = usize(c) * FLOAT;
-  for (let row = 0; row < n; row++) {
-    // The second sum takes away what rounding left in the first.
-    const rough = sum(x, end, 0) / f32(c);
-    const mean = rough + sum(x, end, rough) / f32(c);
-    const rstd: f32 = 1 / sqrt<f32>(sumOfSquares(x, end, mean) / f32(c) + epsilon);
-    scaleRow(x, weight, bias, out, end, mean, rstd);
-    store<f32>(means + usize(row) * FLOAT, mean);
-    store<f32>(rstds + usize(row) * FLOAT, rstd);
-    x += end;
-    out += end;
+  for (let row = 0; row < n; row += 4) {
+    const rows = min(4, n - row);
+    const at = usize(row) * FLOAT;
+    norm(x, weight, bias, out, means + at, rstds + at, rows, c, epsilon);
+    x += usize(4 * c) * FLOAT;
+    out += usize(4 * c) * FLOAT;
+  }
+}
+
+/** sum = a + b, and its layer norm while it is in the cache */
+export function addLayerNorm(
+  a: usize,
+  b: usize,
+  sum: usize,
+  weight: usize,
+  bias: usize,
+  out: usize,
+  means: usize,
+  rstds: usize,
+  n: i32,
+  c: i32,
+  epsilon: f32,
+): void {
+  for (let row = 0; row < n; row += 4) {
+    const rows = min(4, n - row);
+    const at = usize(row) * FLOAT;
+    const first = at * usize(c);
+    add(a + first, b + first, sum + first, usize(rows * c) * FLOAT);
+    norm(sum + first, weight, bias, out + first, means + at, rstds + at, rows, c, epsilon);
   }
 }
 
@@ -78,14 +112,48 @@ export function rmsNorm(
   c: i32,
   epsilon: f32,
 ): void {
-  const end = usize(c) * FLOAT;
-  for (let row = 0; row < n; row++) {
-    const rstd: f32 = 1 / sqrt<f32>(sumOfSquares(x, end, 0) / f32(c) + epsilon);
-    scaleRow(x, weight, 0, out, end, 0, rstd);
-    store<f32>(rstds + usize(row) * FLOAT, rstd);
-    x += end;
-    out += end;
+  for (let row = 0; row < n; row += 4) {
+    norm(x, weight, 0, out, 0, rstds + usize(row) * FLOAT, min(4, n - row), c, epsilon);
+    x += usize(4 * c) * FLOAT;
+    out += usize(4 * c) * FLOAT;
   }
+}
+
+/** Up to four rows; without `means` their mean counts as 0. */
+function norm(
+  x: usize,
+  weight: usize,
+  bias: usize,
+  out: usize,
+  means: usize,
+  rstds: usize,
+  rows: i32,
+  c: i32,
+  epsilon: f32,
+): void {
+  const end = usize(c) * FLOAT;
+  const last = x + usize(rows - 1) * end;
+  const x1 = min(x + end, last);
+  const x2 = min(x1 + end, last);
+  const x3 = min(x2 + end, last);
+  const size = f32x4.splat(f32(c));
+  let mean = f32x4.splat(0);
+  if (means != 0) {
+    // The second sum takes away what rounding left in the first.
+    const rough = f32x4.div(sums(x, x1, x2, x3, end, mean), size);
+    mean = f32x4.add(rough, f32x4.div(sums(x, x1, x2, x3, end, rough), size));
+    storePart(means, rows, mean);
+  }
+  const variance = f32x4.div(sumsOfSquares(x, x1, x2, x3, end, mean), size);
+  const rstd = f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(epsilon))));
+  storePart(rstds, rows, rstd);
+  scaleRow(x, weight, bias, out, end, f32x4.extract_lane(mean, 0), f32x4.extract_lane(rstd, 0));
+  if (rows > 1)
+    scaleRow(x1, weight, bias, out + end, end, f32x4.extract_lane(mean, 1), f32x4.extract_lane(rstd, 1));
+  if (rows > 2)
+    scaleRow(x2, weight, bias, out + 2 * end, end, f32x4.extract_lane(mean, 2), f32x4.extract_lane(rstd, 2));
+  if (rows > 3)
+    scaleRow(x3, weight, bias, out + 3 * end, end, f32x4.extract_lane(mean, 3), f32x4.extract_lane(rstd, 3));
 }
 
 /**
@@ -98,6 +166,23 @@ export function normBackward(
   weight: usize,
   means: usize,
   rstds: usize,
+  dx: usize,
+  dweight: usize,
+  dbias: usize,
+  n: i32,
+  c: i32,
+): void {
+  normBackwardAdd(g, x, weight, means, rstds, 0, dx, dweight, dbias, n, c);
+}
+
+/** The same with `residual` added to dx; 0 stands for zeros, and it may be dx itself. */
+export function normBackwardAdd(
+  g: usize,
+  x: usize,
+  weight: usize,
+  means: usize,
+  rstds: usize,
+  residual: usize,
   dx: usize,
   dweight: usize,
   dbias: usize,
@@ -143,15 +228,18 @@ export function normBackward(
         f32x4.sub(d, f32x4.splat(meanOfD)),
         f32x4.mul(normal, f32x4.splat(meanOfDTimesNormal)),
       );
-      v128.store(dx + i, f32x4.mul(rest, f32x4.splat(rstd)));
+      const slope = f32x4.mul(rest, f32x4.splat(rstd));
+      v128.store(dx + i, residual == 0 ? slope : f32x4.add(v128.load(residual + i), slope));
     }
     for (; i < end; i += FLOAT) {
       const normal = (load<f32>(x + i) - mean) * rstd;
       const d = load<f32>(g + i) * load<f32>(weight + i);
-      store<f32>(dx + i, (d - meanOfD - normal * meanOfDTimesNormal) * rstd);
+      const slope = (d - meanOfD - normal * meanOfDTimesNormal) * rstd;
+      store<f32>(dx + i, residual == 0 ? slope : load<f32>(residual + i) + slope);
     }
     g += end;
     x += end;
     dx += end;
+    if (residual != 0) residual += end;
   }
 }

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cacheFolder, rememberedSpeeds, rememberSpeeds, type Speeds } from './choose-cache.js';
-import { type CpuOptions, createCpuKernels } from './cpu/cpu-kernels.js';
+import { createCpuKernels } from './cpu/cpu-kernels.js';
+import type { CpuOptions } from './cpu/device.js';
 import { machineKind } from './cpu/native/machine-kind.js';
 import { createGpuKernels } from './gpujs/index.js';
 import { KernelError, type Kernels } from './kernels.js';

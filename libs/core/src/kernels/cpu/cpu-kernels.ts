@@ -1,11 +1,5 @@
 import { cpus } from 'node:os';
-import {
-  checkDropoutPlace,
-  DROPOUT,
-  dropoutScale,
-  dropoutThreshold,
-  type WasmFunction,
-} from '../../numeric/index.js';
+import { checkDropoutPlace, DROPOUT, dropoutScale, dropoutThreshold } from '../../numeric/index.js';
 import {
   type ActivationKind,
   type AttentionShape,
@@ -22,21 +16,12 @@ import {
   type WeightLayout,
 } from '../kernels.js';
 import * as shapes from '../shapes.js';
-import { Arena, CpuTensor, IndexTensor } from './arena.js';
-import { instantiate, type WasmKernels } from './module.js';
-import { loadedLibrary } from './native/onnxruntime.js';
-import { type Product, Products } from './products.js';
-import { type Argument, type Instruction, Recording, resolve } from './recording.js';
+import { CpuTensor, IndexTensor } from './arena.js';
+import { attention, attentionBackward } from './attention.js';
+import { type CpuOptions, Device } from './device.js';
+import type { WasmKernels } from './module.js';
+import type { Argument } from './recording.js';
 import { RopeTables } from './rope-tables.js';
-
-export interface CpuOptions {
-  /** Bit-identical on every processor: WebAssembly alone, and no fused multiplication and addition. */
-  readonly reproducible?: boolean;
-  /** Upper limit of the memory for tensors, at most 4 GiB. */
-  readonly maximumBytes?: number;
-  /** What `choices` of another process said: nothing is measured here. */
-  readonly choices?: string;
-}
 
 /** Logits that the head keeps at once: 64 MB. */
 const MAXIMUM_LOGITS = 2 ** 24;
@@ -65,176 +50,92 @@ const activations = {
 
 class CpuKernels implements Kernels {
   readonly info: BackendInfo;
-  readonly #arena: Arena;
-  readonly #wasm: WasmKernels;
-  readonly #products: Products;
+  readonly #device: Device;
   readonly #ropeTables = new RopeTables();
-  #recording: Recording | null = null;
 
-  constructor({ reproducible = false, maximumBytes, choices }: CpuOptions, dry = false) {
-    this.#arena = new Arena(maximumBytes, dry);
-    const { memory } = this.#arena;
-    this.#wasm = instantiate(memory);
-    this.#arena.reserve(this.#wasm.arenaBase());
-    this.#products = new Products(this.#arena, this.#wasm, {
-      library: reproducible || dry ? null : loadedLibrary(),
-      choices: choices ?? null,
-    });
+  constructor(options: CpuOptions, dry = false) {
+    this.#device = new Device(options, dry);
+    const { relaxed, native } = this.#device;
     this.info = {
       backend: 'cpu',
-      mode: this.#products.native ? 'wasm-simd+native' : 'wasm-simd',
+      mode: `wasm-${relaxed ? 'relaxed-' : ''}simd${native ? '+native' : ''}`,
       device: cpus()[0]?.model.trim() ?? process.arch,
-      reproducible: !this.#products.native,
+      reproducible: !relaxed && !native,
     };
   }
 
   tensor(data: Float32Array | Float64Array, shape: Shape): Tensor {
     shapes.checkShape(shape, data.length);
-    const tensor = this.#arena.make(shape);
-    this.#arena.write(tensor, data);
+    const tensor = this.#device.arena.make(shape);
+    this.#device.arena.write(tensor, data);
     return tensor;
   }
 
   indices(data: Int32Array): Tensor {
-    const tensor = this.#arena.makeIndex([data.length], shapes.rangeOf(data));
-    this.#arena.writeIndices(tensor, data);
+    const tensor = this.#device.arena.makeIndex([data.length], shapes.rangeOf(data));
+    this.#device.arena.writeIndices(tensor, data);
     return tensor;
   }
 
   zeros(shape: Shape): Tensor {
     shapes.checkShape(shape);
-    const tensor = this.#make(shape);
-    this.#host([tensor], () => this.#arena.clear(tensor));
+    const tensor = this.#device.make(shape);
+    this.#device.host([tensor], () => this.#device.arena.clear(tensor));
     return tensor;
   }
 
   write(target: Tensor, data: Float32Array | Float64Array): void {
     shapes.checkShape(target.shape, data.length);
-    this.#arena.write(float(target), data);
+    this.#device.arena.write(float(target), data);
   }
 
   writeIndices(target: Tensor, data: Int32Array): void {
     shapes.checkShape(target.shape, data.length);
     const tensor = index(target);
     tensor.replace(shapes.rangeOf(data));
-    this.#arena.writeIndices(tensor, data);
+    this.#device.arena.writeIndices(tensor, data);
   }
 
   async read(tensor: Tensor): Promise<Float32Array> {
-    this.#notRecording();
+    this.#device.notRecording();
     const { offset } = tensor.type === 'index' ? index(tensor) : float(tensor);
     const first = offset / 4;
     const end = first + shapes.sizeOf(tensor.shape);
-    if (tensor.type === 'index') return Float32Array.from(this.#arena.integers.subarray(first, end));
-    return this.#arena.floats.slice(first, end);
+    if (tensor.type === 'index') return Float32Array.from(this.#device.arena.integers.subarray(first, end));
+    return this.#device.arena.floats.slice(first, end);
   }
 
   readInto(tensor: Tensor, target: Float32Array): null {
-    this.#notRecording();
+    this.#device.notRecording();
     shapes.checkShape(tensor.shape, target.length);
     const first = float(tensor).offset / 4;
-    target.set(this.#arena.floats.subarray(first, first + target.length));
+    target.set(this.#device.arena.floats.subarray(first, first + target.length));
     return null;
   }
 
   mark(): Mark {
-    return this.#arena.mark();
+    return this.#device.arena.mark();
   }
 
   release(mark: Mark): void {
-    this.#notRecording();
-    this.#arena.release(mark);
+    this.#device.notRecording();
+    this.#device.arena.release(mark);
   }
 
   async dispose(): Promise<void> {
-    this.#arena.release(0);
+    this.#device.arena.release(0);
   }
 
   compile<T>(build: () => T): Program<T> {
-    this.#notRecording();
-    const recording = new Recording();
-    this.#recording = recording;
-    try {
-      return recording.finish(this.#arena, build());
-    } finally {
-      this.#recording = null;
-    }
+    return this.#device.compile(build);
   }
 
   hook(tensors: readonly Tensor[], then: () => void): void {
-    this.#host(tensors.map(float), then);
+    this.#device.host(tensors.map(float), then);
   }
 
   choices(): string {
-    return this.#products.choices();
-  }
-
-  #notRecording(): void {
-    if (this.#recording !== null)
-      throw new KernelError('a program is being recorded: nothing is computed yet');
-  }
-
-  /** A tensor of this recording, or of the arena. */
-  #make(shape: Shape): CpuTensor {
-    return this.#recording?.make(shape) ?? this.#arena.make(shape);
-  }
-
-  /** Records an instruction or carries it out. */
-  #add(instruction: Instruction): void {
-    if (this.#recording !== null) {
-      this.#recording.add(instruction);
-      return;
-    }
-    if (this.#arena.dry) return;
-    const call = instruction.link(instruction.args.map(resolve));
-    call.run();
-    call.release?.();
-  }
-
-  #do(kernel: WasmFunction, ...args: Argument[]): void {
-    this.#add({ args, link: (numbers) => ({ run: () => kernel(...numbers) }) });
-  }
-
-  #host(args: readonly Argument[], then: () => void): void {
-    this.#add({ args, link: () => ({ run: then }) });
-  }
-
-  /** Frees what `work` makes beside its results, which must have been made before. */
-  #temporarily(work: () => void): void {
-    if (this.#recording !== null) {
-      work(); // the plan sees to it
-      return;
-    }
-    const mark = this.#arena.mark();
-    work();
-    this.#arena.release(mark);
-  }
-
-  #scratch(bytes: number): CpuTensor {
-    return this.#make([Math.ceil(bytes / 4)]);
-  }
-
-  /** out = a · b (+ from), by whatever is fastest for the shape. */
-  #product(product: Product): void {
-    const { n, m, k, transA, transB, added } = product;
-    const engine = this.#products.engine(product);
-    if (engine === 'wasm') {
-      const { a, b, out, from } = product;
-      const left = transA ? [1, n] : [k, 1];
-      const right = transB ? [1, k] : [m, 1];
-      const start = [from ?? 0, added === 'matrix' ? m : 0];
-      this.#do(this.#wasm.matmul, n, m, k, a, ...left, b, ...right, out, m, ...start);
-      return;
-    }
-    if (engine === 'native') {
-      this.#add(this.#products.instruction(product));
-      return;
-    }
-    this.#temporarily(() => {
-      const upright = this.#make([n, k]);
-      this.#do(this.#wasm.transpose, product.a, upright, k, n);
-      this.#add(this.#products.instruction({ ...product, a: upright, transA: false }));
-    });
+    return this.#device.choices.text();
   }
 
   embedding(table: Tensor, ids: Tensor): Tensor {
@@ -242,8 +143,8 @@ class CpuKernels implements Kernels {
     const from = index(ids);
     from.demand('embedding', 0, rows);
     const n = ids.shape[0];
-    const out = this.#make([n, c]);
-    this.#do(this.#wasm.embedding, float(table), from, out, n, c);
+    const out = this.#device.make([n, c]);
+    this.#device.do(this.#device.wasm.embedding, float(table), from, out, n, c);
     return out;
   }
 
@@ -253,15 +154,15 @@ class CpuKernels implements Kernels {
     shapes.expectShape("embedding's gradient", gradient, n, null);
     from.demand('embedding', 0, rows);
     const c = gradient.shape[1];
-    const out = this.#make([rows, c]);
-    this.#do(this.#wasm.embeddingBackward, float(gradient), from, out, n, c, rows);
+    const out = this.#device.make([rows, c]);
+    this.#device.do(this.#device.wasm.embeddingBackward, float(gradient), from, out, n, c, rows);
     return out;
   }
 
   linear(x: Tensor, weight: Tensor, bias: Tensor | null, layout: WeightLayout): Tensor {
     const { n, k, m } = shapes.linearSizes(x, weight, bias, layout);
-    const out = this.#make([n, m]);
-    this.#product({
+    const out = this.#device.make([n, m]);
+    this.#device.product({
       ...{ n, m, k, a: float(x), transA: false, b: float(weight), transB: layout === 'outIn', out },
       ...(bias === null ? plain : { added: 'row', from: float(bias) }),
     });
@@ -272,14 +173,14 @@ class CpuKernels implements Kernels {
     const { n, k, m } = shapes.linearSizes(x, weight, null, layout);
     shapes.expectShape("linear's gradient", gradient, n, m);
     const [g, a, w] = [gradient, x, weight].map(float);
-    const dx = this.#make([n, k]);
-    const dw = this.#make(weight.shape);
-    const db = hasBias ? this.#make([m]) : null;
+    const dx = this.#device.make([n, k]);
+    const dw = this.#device.make(weight.shape);
+    const db = hasBias ? this.#device.make([m]) : null;
     const inOut = layout === 'inOut';
-    this.#product({ n, m: k, k: m, a: g, transA: false, b: w, transB: inOut, out: dx, ...plain });
+    this.#device.product({ n, m: k, k: m, a: g, transA: false, b: w, transB: inOut, out: dx, ...plain });
     const [first, second] = inOut ? [a, g] : [g, a];
     const [rows, columns] = weight.shape;
-    this.#product({
+    this.#device.product({
       n: rows,
       m: columns,
       k: n,
@@ -290,31 +191,31 @@ class CpuKernels implements Kernels {
       out: dw,
       ...plain,
     });
-    if (db) this.#do(this.#wasm.sumRows, n, m, g, db);
+    if (db) this.#device.do(this.#device.wasm.sumRows, n, m, g, db);
     return { x: dx, weight: dw, bias: db };
   }
 
   layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number) {
     const { n, c } = shapes.normSizes('layerNorm', x, [weight, bias]);
-    const out = this.#make(x.shape);
-    const mean = this.#make([n]);
-    const rstd = this.#make([n]);
+    const out = this.#device.make(x.shape);
+    const mean = this.#device.make([n]);
+    const rstd = this.#device.make([n]);
     const inputs = [x, weight, bias].map(float);
-    this.#do(this.#wasm.layerNorm, ...inputs, out, mean, rstd, n, c, epsilon);
+    this.#device.do(this.#device.wasm.layerNorm, ...inputs, out, mean, rstd, n, c, epsilon);
     return { out, mean, rstd };
   }
 
   layerNormBackward(gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor) {
     shapes.normSizes('layerNorm', x, [weight], [mean, rstd]);
-    const bias = this.#make(weight.shape);
+    const bias = this.#device.make(weight.shape);
     return { ...this.#normBackward(gradient, x, weight, float(mean), rstd, bias), bias };
   }
 
   rmsNorm(x: Tensor, weight: Tensor, epsilon: number) {
     const { n, c } = shapes.normSizes('rmsNorm', x, [weight]);
-    const out = this.#make(x.shape);
-    const rstd = this.#make([n]);
-    this.#do(this.#wasm.rmsNorm, float(x), float(weight), out, rstd, n, c, epsilon);
+    const out = this.#device.make(x.shape);
+    const rstd = this.#device.make([n]);
+    this.#device.do(this.#device.wasm.rmsNorm, float(x), float(weight), out, rstd, n, c, epsilon);
     return { out, rstd };
   }
 
@@ -326,76 +227,73 @@ class CpuKernels implements Kernels {
   #normBackward(gradient: Tensor, x: Tensor, weight: Tensor, mean: Argument, rstd: Tensor, dbias: Argument) {
     shapes.sameShape("the norm's gradient", x, gradient);
     const [n, c] = x.shape;
-    const dx = this.#make(x.shape);
-    const dw = this.#make(weight.shape);
+    const dx = this.#device.make(x.shape);
+    const dw = this.#device.make(weight.shape);
     const inputs = [gradient, x, weight].map(float);
-    this.#do(this.#wasm.normBackward, ...inputs, mean, float(rstd), dx, dw, dbias, n, c);
+    this.#device.do(this.#device.wasm.normBackward, ...inputs, mean, float(rstd), dx, dw, dbias, n, c);
     return { x: dx, weight: dw };
   }
 
   activation(x: Tensor, kind: ActivationKind): Tensor {
-    const out = this.#make(x.shape);
-    this.#do(this.#wasm[activations[kind].forward], float(x), out, out.bytes);
+    const out = this.#device.make(x.shape);
+    this.#device.do(this.#device.wasm[activations[kind].forward], float(x), out, out.bytes);
     return out;
   }
 
   activationBackward(gradient: Tensor, x: Tensor, kind: ActivationKind): Tensor {
     shapes.sameShape("activation's gradient", x, gradient);
-    const out = this.#make(x.shape);
-    this.#do(this.#wasm[activations[kind].backward], float(gradient), float(x), out, out.bytes);
+    const out = this.#device.make(x.shape);
+    this.#device.do(this.#device.wasm[activations[kind].backward], float(gradient), float(x), out, out.bytes);
     return out;
   }
 
   swiglu(gate: Tensor, up: Tensor): Tensor {
     shapes.sameShape("swiglu's up", gate, up);
-    const out = this.#make(gate.shape);
-    this.#do(this.#wasm.swiglu, float(gate), float(up), out, out.bytes);
+    const out = this.#device.make(gate.shape);
+    this.#device.do(this.#device.wasm.swiglu, float(gate), float(up), out, out.bytes);
     return out;
   }
 
   swigluBackward(gradient: Tensor, gate: Tensor, up: Tensor) {
     shapes.sameShape("swiglu's up", gate, up);
     shapes.sameShape("swiglu's gradient", gate, gradient);
-    const dgate = this.#make(gate.shape);
-    const dup = this.#make(gate.shape);
+    const dgate = this.#device.make(gate.shape);
+    const dup = this.#device.make(gate.shape);
     const inputs = [gradient, gate, up].map(float);
-    this.#do(this.#wasm.swigluBackward, ...inputs, dgate, dup, dup.bytes);
+    this.#device.do(this.#device.wasm.swigluBackward, ...inputs, dgate, dup, dup.bytes);
     return { gate: dgate, up: dup };
   }
 
   rope(x: Tensor, positions: Tensor, options: RopeOptions, inverse: boolean): Tensor {
     const { n } = shapes.ropeSizes(x, positions, options);
     const at = index(positions);
-    const out = this.#make(x.shape);
+    const out = this.#device.make(x.shape);
     if (n === 0) return out;
     const { heads, headDim } = options;
     const half = headDim / 2;
     const table = () => this.#ropeTables.rows(options, at.range.least, at.range.greatest);
     const rows = at.range.greatest - at.range.least + 1;
-    this.#temporarily(() => {
-      const cosines = this.#make([rows, half]);
-      const sines = this.#make([rows, half]);
-      this.#host([cosines, sines], () => {
+    this.#device.temporarily(() => {
+      const cosines = this.#device.make([rows, half]);
+      const sines = this.#device.make([rows, half]);
+      this.#device.host([cosines, sines], () => {
         const values = table();
         shapes.checkShape(cosines.shape, values.cosines.length);
-        this.#arena.write(cosines, values.cosines);
-        this.#arena.write(sines, values.sines);
+        this.#device.arena.write(cosines, values.cosines);
+        this.#device.arena.write(sines, values.sines);
       });
       const sizes = [n, heads, half, () => at.range.least, inverse ? -1 : 1];
-      this.#do(this.#wasm.rope, float(x), at, cosines, sines, out, ...sizes);
+      this.#device.do(this.#device.wasm.rope, float(x), at, cosines, sines, out, ...sizes);
     });
     return out;
   }
 
   attention(qkv: Tensor, shape: AttentionShape) {
-    const { batch, time, first, queries, heads, kvHeads, headDim } = shapes.attentionSizes(qkv, shape);
-    const out = this.#make([batch * queries, heads * headDim]);
-    const logSumExp = this.#make([batch, heads, queries]);
-    const sizes = [batch, time, first, heads, kvHeads, headDim];
-    this.#temporarily(() => {
-      const scratch = this.#scratch(this.#wasm.attentionScratch(time));
-      this.#do(this.#wasm.attention, float(qkv), out, logSumExp, scratch, ...sizes);
-    });
+    const sizes = shapes.attentionSizes(qkv, shape);
+    const { batch, queries, heads, headDim } = sizes;
+    const out = this.#device.make([batch * queries, heads * headDim]);
+    const logSumExp = this.#device.make([batch, heads, queries]);
+    attention(this.#device, float(qkv), out, logSumExp, sizes);
     return { out, logSumExp };
   }
 
@@ -407,52 +305,38 @@ class CpuKernels implements Kernels {
     shape: AttentionShape,
   ): Tensor {
     const sizes = shapes.attentionBackwardSizes(gradient, qkv, out, logSumExp, shape);
-    const { batch, time, heads, kvHeads, headDim } = sizes;
-    const inputs = [gradient, qkv, out, logSumExp].map(float);
-    const result = this.#make(qkv.shape);
-    this.#temporarily(() => {
-      const scratch = this.#scratch(this.#wasm.attentionScratch(time));
-      this.#do(
-        this.#wasm.attentionBackward,
-        ...inputs,
-        result,
-        scratch,
-        batch,
-        time,
-        heads,
-        kvHeads,
-        headDim,
-      );
-    });
+    const [g, from, attended, sums] = [gradient, qkv, out, logSumExp].map(float);
+    const result = this.#device.make(qkv.shape);
+    attentionBackward(this.#device, g, from, attended, sums, result, sizes);
     return result;
   }
 
   add(a: Tensor, b: Tensor): Tensor {
     shapes.sameShape("add's second", a, b);
-    const out = this.#make(a.shape);
-    this.#do(this.#wasm.add, float(a), float(b), out, out.bytes);
+    const out = this.#device.make(a.shape);
+    this.#device.do(this.#device.wasm.add, float(a), float(b), out, out.bytes);
     return out;
   }
 
   accumulate(target: Tensor, x: Tensor): void {
     shapes.sameShape("accumulate's x", target, x);
-    this.#do(this.#wasm.accumulate, float(target), float(x), float(x).bytes);
+    this.#device.do(this.#device.wasm.accumulate, float(target), float(x), float(x).bytes);
   }
 
   copy(target: Tensor, x: Tensor): void {
     shapes.sameShape("copy's x", target, x);
     const { bytes } = float(x);
-    this.#do(this.#wasm.copyRows, float(x), bytes, float(target), bytes, 1, bytes);
+    this.#device.do(this.#device.wasm.copyRows, float(x), bytes, float(target), bytes, 1, bytes);
   }
 
   concat(parts: readonly Tensor[]): Tensor {
     const { n, columns } = shapes.concatSizes(parts);
     const width = columns.reduce((sum, extent) => sum + extent, 0);
-    const out = this.#make([n, width]);
+    const out = this.#device.make([n, width]);
     let plus = 0;
     for (const [i, tensor] of parts.map(float).entries()) {
       const bytes = 4 * columns[i];
-      this.#do(this.#wasm.copyRows, tensor, bytes, { tensor: out, plus }, 4 * width, n, bytes);
+      this.#device.do(this.#device.wasm.copyRows, tensor, bytes, { tensor: out, plus }, 4 * width, n, bytes);
       plus += bytes;
     }
     return out;
@@ -463,19 +347,19 @@ class CpuKernels implements Kernels {
     const tensor = float(x);
     let plus = 0;
     return columns.map((c) => {
-      const part = this.#make([n, c]);
-      this.#do(this.#wasm.copyRows, { tensor, plus }, 4 * width, part, 4 * c, n, 4 * c);
+      const part = this.#device.make([n, c]);
+      this.#device.do(this.#device.wasm.copyRows, { tensor, plus }, 4 * width, part, 4 * c, n, 4 * c);
       plus += 4 * c;
       return part;
     });
   }
 
   dropout(x: Tensor, probability: number, place: DropoutKey): Tensor {
-    const out = this.#make(x.shape);
+    const out = this.#device.make(x.shape);
     const key = [() => place.seed, () => place.step, () => place.microBatch, () => place.layer];
     const rest = [DROPOUT, dropoutThreshold(probability), dropoutScale(probability)];
-    this.#host([], () => checkDropoutPlace(place));
-    this.#do(this.#wasm.dropout, float(x), out, out.bytes, ...key, ...rest);
+    this.#device.host([], () => checkDropoutPlace(place));
+    this.#device.do(this.#device.wasm.dropout, float(x), out, out.bytes, ...key, ...rest);
     return out;
   }
 
@@ -483,9 +367,9 @@ class CpuKernels implements Kernels {
     const { n, v } = shapes.crossEntropySizes(logits, targets);
     const wanted = index(targets);
     wanted.demand('crossEntropy', -1, v);
-    const losses = this.#make([n]);
-    const logSumExp = this.#make([n]);
-    this.#do(this.#wasm.crossEntropy, float(logits), wanted, losses, logSumExp, n, v);
+    const losses = this.#device.make([n]);
+    const logSumExp = this.#device.make([n]);
+    this.#device.do(this.#device.wasm.crossEntropy, float(logits), wanted, losses, logSumExp, n, v);
     return { losses, logSumExp };
   }
 
@@ -495,9 +379,9 @@ class CpuKernels implements Kernels {
     wanted.demand('crossEntropy', -1, v);
     shapes.expectShape("crossEntropy's gradient", gradient, n);
     shapes.expectShape("crossEntropy's logSumExp", logSumExp, n);
-    const out = this.#make(logits.shape);
+    const out = this.#device.make(logits.shape);
     const [g, from, sums] = [gradient, logits, logSumExp].map(float);
-    this.#do(this.#wasm.crossEntropyBackward, g, from, wanted, sums, out, n, v);
+    this.#device.do(this.#device.wasm.crossEntropyBackward, g, from, wanted, sums, out, n, v);
     return out;
   }
 
@@ -507,18 +391,18 @@ class CpuKernels implements Kernels {
     const wanted = index(targets);
     wanted.demand('headLoss', -1, v);
     const [hidden, head] = [float(x), float(weight)];
-    const losses = this.#make([n]);
-    const dx = gradients ? this.#make(x.shape) : null;
-    const dw = gradients ? this.#make(weight.shape) : null;
+    const losses = this.#device.make([n]);
+    const dx = gradients ? this.#device.make(x.shape) : null;
+    const dw = gradients ? this.#device.make(weight.shape) : null;
     const rows = Math.min(n, headRows(v));
-    this.#temporarily(() => {
-      const logits = this.#make([rows, v]);
-      const logSumExp = this.#make([rows]);
+    this.#device.temporarily(() => {
+      const logits = this.#device.make([rows, v]);
+      const logSumExp = this.#device.make([rows]);
       for (let first = 0; first < n; first += rows) {
         const count = Math.min(rows, n - first);
         const row = (tensor: CpuTensor, width: number) => ({ tensor, plus: 4 * first * width });
         const a = row(hidden, c);
-        this.#product({
+        this.#device.product({
           n: count,
           m: v,
           k: c,
@@ -531,14 +415,23 @@ class CpuKernels implements Kernels {
         });
         const loss = [logits, row(wanted, 1), row(losses, 1), logSumExp, count, v];
         if (dx === null || dw === null) {
-          this.#do(this.#wasm.crossEntropy, ...loss);
+          this.#device.do(this.#device.wasm.crossEntropy, ...loss);
           continue;
         }
-        this.#do(this.#wasm.lossGradient, ...loss);
+        this.#device.do(this.#device.wasm.lossGradient, ...loss);
         const back = { a: logits, transB: false };
-        this.#product({ ...back, n: count, m: c, k: v, transA: false, b: head, out: row(dx, c), ...plain });
+        this.#device.product({
+          ...back,
+          n: count,
+          m: c,
+          k: v,
+          transA: false,
+          b: head,
+          out: row(dx, c),
+          ...plain,
+        });
         const sum = first === 0 ? plain : { added: 'matrix' as const, from: dw };
-        this.#product({ ...back, n: v, m: c, k: count, transA: true, b: a, out: dw, ...sum });
+        this.#device.product({ ...back, n: v, m: c, k: count, transA: true, b: a, out: dw, ...sum });
       }
     });
     return { losses, x: dx, weight: dw };
@@ -546,8 +439,16 @@ class CpuKernels implements Kernels {
 
   rows(x: Tensor, first: number, count: number): Tensor {
     const { c } = shapes.rowSizes("rows' x", x, first, count);
-    const out = this.#make([count, c]);
-    this.#do(this.#wasm.copyRows, { tensor: float(x), plus: 4 * first * c }, 4 * c, out, 4 * c, count, 4 * c);
+    const out = this.#device.make([count, c]);
+    this.#device.do(
+      this.#device.wasm.copyRows,
+      { tensor: float(x), plus: 4 * first * c },
+      4 * c,
+      out,
+      4 * c,
+      count,
+      4 * c,
+    );
     return out;
   }
 
@@ -556,7 +457,7 @@ class CpuKernels implements Kernels {
     const { c } = shapes.rowSizes("writeRows' target", target, first, count);
     shapes.expectShape("writeRows' x", x, count, c);
     const to = { tensor: float(target), plus: 4 * first * c };
-    this.#do(this.#wasm.copyRows, float(x), 4 * c, to, 4 * c, count, 4 * c);
+    this.#device.do(this.#device.wasm.copyRows, float(x), 4 * c, to, 4 * c, count, 4 * c);
   }
 }
 

@@ -1,9 +1,10 @@
 import { KernelError } from '../kernels.js';
 import { type Arena, align, CpuTensor } from './arena.js';
+import type { Choices, Engine } from './choices.js';
 import type { WasmKernels } from './module.js';
 import type { GemmKind } from './native/gemm-model.js';
 import type { LoadedLibrary, NativeGemm } from './native/onnxruntime.js';
-import type { Instruction, Pointer } from './recording.js';
+import { type Call, type Instruction, type Pointer, resolve } from './recording.js';
 
 /** out [n,m] = a [n,k] · b [k,m] (+ from), each factor dense, and perhaps transposed in memory. */
 export interface Product extends GemmKind {
@@ -19,61 +20,27 @@ export interface Product extends GemmKind {
 
 type Shape = Omit<Product, 'a' | 'b' | 'out' | 'from'>;
 
-/** `transposed`: native, with the left factor turned upright first. */
-export type Engine = 'wasm' | 'native' | 'transposed';
-
-/** In the order of preference: a later one is taken where it was clearly faster, not by the noise of a busy machine. */
-const engines: readonly Engine[] = ['native', 'transposed', 'wasm'];
-const CLEARLY = 0.85;
-
 /** Fewer rows are a matter of reading the matrix once; native code cannot do that faster. */
 const FEWEST_ROWS = 4;
-/** Runs of each engine in a trial, in turn: until their best took so long in sum, within these numbers of rounds. */
-const TRIAL_MILLISECONDS = 30;
-const ROUNDS = { least: 2, most: 20 };
-const LINE = /^(\d{1,10})x(\d{1,10})x(\d{1,10}) ([NT][NT]) (nothing|row|matrix) (wasm|native|transposed)$/;
 
-/** Which code computes which product: measured once per shape, or as another process measured it. */
+/** Which code computes which product, and the native ones. */
 export class Products {
-  readonly native: boolean;
-  readonly #table = new Map<string, Engine>();
   readonly #gemms = new Map<string, NativeGemm>();
-  #measuring: boolean;
 
-  /** @throws KernelError where `choices` cannot be read */
   constructor(
     private readonly arena: Arena,
     private readonly wasm: WasmKernels,
-    private readonly options: {
-      readonly library: LoadedLibrary | null;
-      readonly choices: string | null;
-    },
-  ) {
-    const { library, choices } = options;
-    this.native = library !== null;
-    this.#measuring = choices === null;
-    for (const line of (choices ?? '').split('\n').filter((text) => text !== '')) {
-      if (!LINE.test(line)) throw new KernelError(`'${line.slice(0, 80)}' is not a choice of a product`);
-      const at = line.lastIndexOf(' ');
-      this.#table.set(line.slice(0, at), line.slice(at + 1) as Engine);
-    }
-  }
-
-  /** A line for each shape; from now on an unknown one is computed in WebAssembly. */
-  choices(): string {
-    this.#measuring = false;
-    return [...this.#table].map(([shape, engine]) => `${shape} ${engine}`).join('\n');
-  }
+    private readonly library: LoadedLibrary | null,
+    private readonly choices: Choices,
+  ) {}
 
   engine(product: Shape): Engine {
-    const { n, m, k } = product;
-    if (!this.native || n < FEWEST_ROWS || m * k === 0) return 'wasm';
-    const key = keyOf(product);
-    const known = this.#table.get(key);
-    if (known !== undefined) return known;
-    if (!this.#measuring) return 'wasm';
-    const engine = this.#measure(product);
-    this.#table.set(key, engine);
+    const { n, m, k, transA, transB, added } = product;
+    if (this.library === null || n < FEWEST_ROWS || m * k === 0) return 'wasm';
+    const shape = `product ${n}x${m}x${k} ${transA ? 'T' : 'N'}${transB ? 'T' : 'N'} ${added}`;
+    const bound: Call[] = [];
+    const engine = this.choices.pick(shape, () => this.#trial(product, bound));
+    for (const call of bound) call.release?.();
     return engine;
   }
 
@@ -98,16 +65,15 @@ export class Products {
   }
 
   #gemm(kind: GemmKind): NativeGemm {
-    const { library } = this.options;
-    if (library === null) throw new KernelError('there is no native library');
+    if (this.library === null) throw new KernelError('there is no native library');
     const key = `${kind.transA} ${kind.transB} ${kind.added}`;
-    const gemm = this.#gemms.get(key) ?? library.gemm(kind);
+    const gemm = this.#gemms.get(key) ?? this.library.gemm(kind);
     this.#gemms.set(key, gemm);
     return gemm;
   }
 
-  /** The fastest engine of some runs each, on memory above all tensors. */
-  #measure(shape: Shape): Engine {
+  /** What each engine would run, on memory above all tensors. */
+  #trial(shape: Shape, bound: Call[]): Partial<Record<Engine, () => void>> {
     const { n, m, k, transA, transB, added } = shape;
     const { arena, wasm } = this;
     const sizes = [n * k, k * m, n * m, added === 'row' ? m : 0, n * k];
@@ -120,49 +86,23 @@ export class Products {
     const from = added === 'nothing' ? null : added === 'row' ? row : out;
     const native = (kind: Pick<Product, 'a' | 'transA'>) => {
       const { args, link } = this.instruction({ ...shape, ...kind, b, out, from });
-      return link(args.map((argument) => (argument instanceof CpuTensor ? argument.offset : 0)));
+      const call = link(args.map(resolve));
+      bound.push(call);
+      return call;
     };
     const left = transA ? [1, n] : [k, 1];
     const right = transB ? [1, k] : [m, 1];
     const start = [from?.offset ?? 0, added === 'matrix' ? m : 0];
-    const direct = native({ a, transA });
-    const turned = native({ a: upright, transA: false });
-    const runs: Record<Engine, (() => void) | null> = {
-      native: direct.run,
-      transposed: transA
-        ? () => {
-            wasm.transpose(a.offset, upright.offset, k, n);
-            turned.run();
-          }
-        : null,
+    const engines = {
+      native: native({ a, transA }).run,
       wasm: () => wasm.matmul(n, m, k, a.offset, ...left, b.offset, ...right, out.offset, m, ...start),
     };
-    const engine = fastest(runs);
-    for (const { release } of [direct, turned]) release?.();
-    return engine;
+    if (!transA) return engines;
+    const turned = native({ a: upright, transA: false });
+    const transposed = () => {
+      wasm.transpose(a.offset, upright.offset, k, n);
+      turned.run();
+    };
+    return { ...engines, transposed };
   }
-}
-
-function keyOf({ n, m, k, transA, transB, added }: Shape): string {
-  return `${n}x${m}x${k} ${transA ? 'T' : 'N'}${transB ? 'T' : 'N'} ${added}`;
-}
-
-/** By the best of some runs in turn, after one that warms up: whatever else the machine does hits them all. */
-function fastest(runs: Record<Engine, (() => void) | null>): Engine {
-  const best: Record<Engine, number> = { wasm: Infinity, native: Infinity, transposed: Infinity };
-  for (const engine of engines) runs[engine]?.();
-  let round = 0;
-  // By the best times, not by the clock: a machine busy with other things gets as many chances as an idle one.
-  const spent = () => round * engines.reduce((sum, engine) => sum + (runs[engine] ? best[engine] : 0), 0);
-  while (round < ROUNDS.least || (round < ROUNDS.most && spent() < TRIAL_MILLISECONDS)) {
-    for (const engine of engines) {
-      const run = runs[engine];
-      if (run === null) continue;
-      const started = performance.now();
-      run();
-      best[engine] = Math.min(best[engine], performance.now() - started);
-    }
-    round += 1;
-  }
-  return engines.reduce((winner, engine) => (best[engine] < CLEARLY * best[winner] ? engine : winner));
 }

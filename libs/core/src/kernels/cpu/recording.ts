@@ -53,7 +53,7 @@ export class Recording {
   }
 
   /** Plans the memory of what was recorded; `result`'s tensors live to the end. */
-  finish<T>(arena: Arena, result: T): Program<T> {
+  finish<T>(arena: Arena, result: T): LinkedProgram<T> {
     for (const tensor of tensorsIn(result)) {
       const life = this.#lifetimes.get(tensor);
       if (life !== undefined) life.until = this.#instructions.length;
@@ -72,7 +72,8 @@ export class Recording {
   }
 }
 
-class LinkedProgram<T> implements Program<T> {
+/** A program at its place in memory, wherever that is when it runs. */
+export class LinkedProgram<T> implements Program<T> {
   #calls: Call[] = [];
   /** Where the memory lay when the calls were linked. */
   #base = -1;
@@ -93,13 +94,20 @@ class LinkedProgram<T> implements Program<T> {
     return this.result;
   }
 
+  /** Frees what it holds outside of the arena, until it runs again. */
+  release(): void {
+    for (const call of this.#calls) call.release?.();
+    this.#calls = [];
+    this.#base = -1;
+  }
+
   #link(): void {
     const { arena } = this;
     arena.require(arena.top + this.bytes);
     this.#base = arena.top;
     this.#buffer = arena.memory.buffer;
     for (const { tensor, offset } of this.places) tensor.offset = this.#base + offset;
-    for (const call of this.#calls) call.release?.();
+    this.release();
     this.#calls = this.instructions.map(({ args, link }) => {
       const numbers = args.map(resolve);
       const call = link(numbers);

@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { sha256 } from '../../../numeric/index.js';
+import { relaxedSimd } from '../module.js';
 import { nativeLibrary } from './onnxruntime.js';
 
 /**
- * What decides the bits of a native product: the processor and what it can do, and the library. Machines that say the
+ * What decides the bits of a run that is not reproducible: the processor and what it can do, the library, and whether
+ * this Node knows fused instructions. Machines that say the
  * same compute the same. At most 200 ASCII characters.
  */
 export function machineKind(): string {
   const library = nativeLibrary();
   const model = cpus()[0]?.model.trim() ?? 'unknown';
   const version = 'missing' in library ? 'none' : library.version;
-  const text = `onnxruntime ${version} ${process.platform}-${process.arch} ${processorFlags()} ${model}`;
+  const simd = relaxedSimd() ? 'relaxed' : 'plain';
+  const text = `onnxruntime ${version} ${simd} ${process.platform}-${process.arch} ${processorFlags()} ${model}`;
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
 }
 

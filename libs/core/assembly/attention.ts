@@ -3,7 +3,7 @@ import { matmul } from './matmul';
 import { pack, unpack } from './pack';
 import { BEYOND, QUERIES, scores, softmaxOfFour } from './scores';
 import { COLUMNS, LINE, PANEL, ROWS, tile } from './tile';
-import { FLOAT, VECTOR, v4 } from './vector';
+import { FLOAT, storePart, VECTOR, v4 } from './vector';
 
 // Attention, a block of queries at a time: their scores against all keys up to the last of them fit a buffer of
 // QUERIES × T, so memory grows with T and not with its square. The gradient computes the weights again from the
@@ -36,7 +36,6 @@ export function packedQueries(size: i32): usize {
 
 /** Bytes of scratch memory for attention over `time` keys of `size` floats, forward or backward. */
 export function attentionScratch(time: i32, size: i32): usize {
-  if (size == 0) size = 512;
   return (
     2 * scoresBytes(time) +
     3 * packedHead(time, size) +
@@ -143,18 +142,11 @@ function queryBlock(
   for (let i = 0; i < rows; i += 4) {
     const end = t + (i & ~(COLUMNS - 1)) + COLUMNS + ROWS - 1;
     const sums = softmaxOfFour(weights + usize(i) * FLOAT, t + i, end, scale);
-    storeSums(logSumExp + usize(i) * FLOAT, rows - i, sums);
+    storePart(logSumExp + usize(i) * FLOAT, rows - i, sums);
   }
   // The queries' place is free again.
   weighted(packed, weights, values, usize(time) * PANEL, size, t, rows);
   unpack(out, outStep, packed, usize(QUERIES) * PANEL, COLUMNS, size, rows);
-}
-
-function storeSums(to: usize, count: i32, sums: v128): void {
-  store<f32>(to, f32x4.extract_lane(sums, 0));
-  if (count > 1) store<f32>(to, f32x4.extract_lane(sums, 1), 4);
-  if (count > 2) store<f32>(to, f32x4.extract_lane(sums, 2), 8);
-  if (count > 3) store<f32>(to, f32x4.extract_lane(sums, 3), 12);
 }
 
 /** to, panels of QUERIES lines = turned weights · packed rows, each query's up to itself */

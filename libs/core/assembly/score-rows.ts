@@ -28,17 +28,23 @@ export function softmaxRows(
     let t0 = f32x4.splat(0);
     let t1 = t0;
     let at = scores;
-    for (; at + 2 * VECTOR <= last; at += 2 * VECTOR) {
+    for (; at + 4 * VECTOR <= last; at += 4 * VECTOR) {
       const s0 = v128.load(at);
       const s1 = v128.load(at, VECTOR);
+      const s2 = v128.load(at, 2 * VECTOR);
+      const s3 = v128.load(at, 3 * VECTOR);
       const w0 = v4.exp(f32x4.sub(f32x4.mul(s0, scales), shift));
       const w1 = v4.exp(f32x4.sub(f32x4.mul(s1, scales), shift));
-      t0 = f32x4.add(t0, w0);
-      t1 = f32x4.add(t1, w1);
+      const w2 = v4.exp(f32x4.sub(f32x4.mul(s2, scales), shift));
+      const w3 = v4.exp(f32x4.sub(f32x4.mul(s3, scales), shift));
+      t0 = f32x4.add(t0, f32x4.add(w0, w2));
+      t1 = f32x4.add(t1, f32x4.add(w1, w3));
       v128.store(at, w0);
       v128.store(at, w1, VECTOR);
+      v128.store(at, w2, 2 * VECTOR);
+      v128.store(at, w3, 3 * VECTOR);
     }
-    if (at < last) {
+    for (; at < last; at += VECTOR) {
       const weight = v4.exp(f32x4.sub(f32x4.mul(v128.load(at), scales), shift));
       t0 = f32x4.add(t0, weight);
       v128.store(at, weight);
@@ -78,7 +84,32 @@ export function softmaxRowsBackward(
     for (let at = usize(count) * FLOAT; at < last; at += FLOAT) store<f32>(scores + at, -f32.MAX_VALUE);
     const sum = f32x4.splat(load<f32>(sums));
     const shift = f32x4.splat(dot(gradient, out, size));
-    for (let at: usize = 0; at < last; at += VECTOR) {
+    let at: usize = 0;
+    for (; at + 4 * VECTOR <= last; at += 4 * VECTOR) {
+      const row = scores + at;
+      const slope = slopes + at;
+      const s0 = v128.load(row);
+      const s1 = v128.load(row, VECTOR);
+      const s2 = v128.load(row, 2 * VECTOR);
+      const s3 = v128.load(row, 3 * VECTOR);
+      const d0 = f32x4.sub(v128.load(slope), shift);
+      const d1 = f32x4.sub(v128.load(slope, VECTOR), shift);
+      const d2 = f32x4.sub(v128.load(slope, 2 * VECTOR), shift);
+      const d3 = f32x4.sub(v128.load(slope, 3 * VECTOR), shift);
+      const w0 = v4.exp(f32x4.sub(f32x4.mul(s0, scales), sum));
+      const w1 = v4.exp(f32x4.sub(f32x4.mul(s1, scales), sum));
+      const w2 = v4.exp(f32x4.sub(f32x4.mul(s2, scales), sum));
+      const w3 = v4.exp(f32x4.sub(f32x4.mul(s3, scales), sum));
+      v128.store(row, w0);
+      v128.store(row, w1, VECTOR);
+      v128.store(row, w2, 2 * VECTOR);
+      v128.store(row, w3, 3 * VECTOR);
+      v128.store(slope, f32x4.mul(f32x4.mul(w0, d0), scales));
+      v128.store(slope, f32x4.mul(f32x4.mul(w1, d1), scales), VECTOR);
+      v128.store(slope, f32x4.mul(f32x4.mul(w2, d2), scales), 2 * VECTOR);
+      v128.store(slope, f32x4.mul(f32x4.mul(w3, d3), scales), 3 * VECTOR);
+    }
+    for (; at < last; at += VECTOR) {
       const weight = v4.exp(f32x4.sub(f32x4.mul(v128.load(scores + at), scales), sum));
       const slope = f32x4.sub(v128.load(slopes + at), shift);
       v128.store(scores + at, weight);

@@ -93,7 +93,7 @@ export function loadPart(from: usize, count: i32, fill: f32): v128 {
   return x;
 }
 
-/** Writes the first `count` (0 … 4) lanes. */
+/** Writes the first `count` lanes, at most four. */
 export function storePart(to: usize, count: i32, x: v128): void {
   if (count > 0) v128.store_lane<f32>(to, x, 0);
   if (count > 1) v128.store_lane<f32>(to, x, 1, 4);

@@ -9,6 +9,7 @@ import {
   ServerCredentials,
   status,
 } from '@grpc/grpc-js';
+import { makeRoomForMessages } from './garbage.js';
 import type { TrainingClient } from './generated/manyhands/v1/Training.js';
 import { authority, type JoinUrl } from './join-url.js';
 import { MAXIMUM_MESSAGE_BYTES, Training } from './wire.js';
@@ -30,6 +31,7 @@ export function connect({ host, port, token }: JoinUrl): {
   client: TrainingClient & Client;
   metadata: Metadata;
 } {
+  makeRoomForMessages();
   const metadata = new MetadataClass();
   metadata.set('authorization', `Bearer ${token}`);
   const address = authority(host, port);
@@ -44,6 +46,7 @@ export function isInvited(metadata: Metadata, token: string): boolean {
 }
 
 export function createServer(): Server {
+  makeRoomForMessages();
   return new Server(options);
 }
 

@@ -1,4 +1,5 @@
 import { microBatchCount, RunError } from '@manyhands/core/config';
+import { span } from '@manyhands/core/trace';
 import { type Piece, pieceCount, type Shape } from '@manyhands/proto';
 import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
@@ -251,6 +252,7 @@ export class Conductor implements ServiceListener {
   private async step(): Promise<void> {
     const { run, feed } = this;
     const { trainer } = run;
+    span('receive', this.jobBegan, { step: trainer.step });
     feed.begin(trainer.step + 1);
     const result = await trainer.takeStep(total(this.losses), total(this.targets), (from, to) =>
       feed.fill(trainer.weights, from, to),
@@ -308,6 +310,7 @@ export class Conductor implements ServiceListener {
 
   private conclude(): void {
     const { run, state } = this;
+    span('evaluate', this.jobBegan, { step: state.step });
     const result = concludeEvaluation(this.evaluation, this.losses, this.targets, run.data);
     this.endJob();
     run.directory.metrics.append({ kind: 'eval', step: state.step, ...result });
@@ -322,7 +325,9 @@ export class Conductor implements ServiceListener {
 
   private async save(): Promise<void> {
     const { step } = this.state;
+    const began = performance.now();
     const { path, weightsSha256 } = await this.run.save();
+    span('save', began, { step });
     this.run.event({ event: 'checkpoint', step, reason: path });
     this.report({ kind: 'checkpoint', step, path, weightsSha256 });
     this.lastProgress = performance.now();

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { type RunConfig, UserError } from '@manyhands/core/config';
 import { modelHash } from '@manyhands/core/model';
+import { startTrace, writeTrace } from '@manyhands/core/trace';
 import { formatJoinUrl, listen, type Server } from '@manyhands/proto';
 import { isLoopback, parseAddress, reachable, tryAddress } from './address.js';
 import { Choices } from './choices.js';
@@ -22,6 +23,8 @@ export interface CoordinatorOptions {
   /** Allows plain-text gRPC beyond the loopback interface. */
   readonly insecure?: boolean;
   readonly minWorkers?: number;
+  /** A file for what was done when, in Chrome's trace format. */
+  readonly trace?: string;
   report(event: RunEvent): void;
   /** Ends the opening of the run; later, `stop` does. */
   readonly signal?: AbortSignal;
@@ -52,6 +55,8 @@ export async function startCoordinator(
     minWorkers === undefined
       ? options.config
       : { ...options.config, cluster: { ...options.config.cluster, minWorkers } };
+  const { trace } = options;
+  if (trace !== undefined) startTrace('coordinator');
   const run = await openRun({ config, out, resume, software: version, report, signal });
   try {
     const token = joinToken(out, resume);
@@ -84,6 +89,7 @@ export async function startCoordinator(
       service.finish(reason);
       await shutDown(service.server);
       await run.close();
+      if (trace !== undefined) await writeTrace(trace);
     };
     const done = conductor.done.then(
       async (summary) => {

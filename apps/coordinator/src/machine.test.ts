@@ -32,7 +32,12 @@ class Driver {
   /** Micro-batches accepted in the job under way; each must be there once when it completes. */
   accepted: number[] = [];
 
-  constructor(changes: Partial<Plan> = {}, step = 0) {
+  /** @param slowSaves the test itself says when a checkpoint is written */
+  constructor(
+    changes: Partial<Plan> = {},
+    step = 0,
+    private readonly options: { readonly slowSaves: boolean } = { slowSaves: false },
+  ) {
     this.state = initialState({ ...plan, ...changes }, { step, evaluatedAt: step === 0 ? -1 : step }, 0);
   }
 
@@ -77,7 +82,7 @@ class Driver {
         break;
       }
       case 'save':
-        this.send({ kind: 'saved' });
+        if (!this.options.slowSaves) this.send({ kind: 'saved' });
         break;
       default:
         break;
@@ -127,6 +132,26 @@ test('evaluations and checkpoints come when they are due, the evaluation first, 
     'save',
     'finish',
   ]);
+});
+
+test('a checkpoint is written while the next steps are computed, one at a time, and the last is waited for', () => {
+  const driver = new Driver({ steps: 4, checkpointEvery: 1 }, 0, { slowSaves: true });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.work();
+  // The second step is done beside the first save; the second save waits for the first, and the third step for it.
+  assert.deepEqual(dos(driver), ['step', 'save', 'step']);
+  assert.equal(waitingFor(driver.state), 'the checkpoint of step 1');
+  driver.send({ kind: 'saved' });
+  driver.work();
+  assert.deepEqual(dos(driver).slice(3), ['save', 'step']);
+  driver.send({ kind: 'saved' });
+  driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  driver.work();
+  assert.deepEqual(dos(driver).slice(5), ['save', 'step']);
+  driver.send({ kind: 'saved' });
+  assert.deepEqual(dos(driver).slice(7), ['save']);
+  driver.send({ kind: 'saved' });
+  assert.equal(dos(driver).at(-1), 'finish');
 });
 
 test('work is shared by threads, as whole nodes of the tree', () => {

@@ -46,8 +46,8 @@ export type Phase =
   /** Deciding what comes next, or waiting until enough workers are there for it. */
   | { readonly name: 'gathering' }
   | { readonly name: 'computing'; readonly job: Job }
-  /** The shell reduces and steps, concludes an evaluation, or saves; its event moves the run on. */
-  | { readonly name: 'stepping' | 'concluding' | 'saving' }
+  /** The shell steps, or concludes an evaluation; its event moves the run on. */
+  | { readonly name: 'stepping' | 'concluding' }
   | { readonly name: 'finished' };
 
 export interface Member {
@@ -62,7 +62,10 @@ export interface State {
   /** Steps done; the version of the weights. */
   readonly step: number;
   readonly evaluatedAt: number;
+  /** The step of the last checkpoint, which may still be under way. */
   readonly savedAt: number;
+  /** A checkpoint is being written, beside whatever else is done. */
+  readonly saving: boolean;
   /** The last evaluation was the best so far and is not saved yet. */
   readonly improved: boolean;
   readonly members: readonly Member[];
@@ -119,6 +122,7 @@ export function initialState(
     step,
     evaluatedAt,
     savedAt: step,
+    saving: false,
     improved: false,
     members: [],
     nextAssignment: 1,
@@ -152,7 +156,7 @@ export function decide(state: State, event: Event, now: number): Decision {
         phase: { name: 'gathering' },
       });
     case 'saved':
-      return advance({ ...state, savedAt: state.step, improved: false, phase: { name: 'gathering' } });
+      return advance({ ...state, saving: false });
     case 'tick':
       return tick(state, now);
     case 'stop':
@@ -163,7 +167,7 @@ export function decide(state: State, event: Event, now: number): Decision {
   }
 }
 
-/** What comes next, from the numbers alone: evaluate, save, finish, or compute another step. */
+/** What comes next, from the numbers alone: evaluate, save while going on, finish, or compute another step. */
 function advance(state: State): Decision {
   if (state.phase.name !== 'gathering') return { state, commands: [] };
   const { plan, step } = state;
@@ -176,9 +180,12 @@ function advance(state: State): Decision {
     !state.stop?.interrupted;
   if (evaluationDue) return begin(state, 'evaluate', plan.evaluationBatches);
   if (state.savedAt !== step && (ending || state.improved || due(plan.checkpointEvery))) {
-    return { state: { ...state, phase: { name: 'saving' } }, commands: [{ do: 'save' }] };
+    if (state.saving) return { state, commands: [] }; // one at a time
+    const next = advance({ ...state, savedAt: step, saving: true, improved: false });
+    return { state: next.state, commands: [{ do: 'save' }, ...next.commands] };
   }
   if (ending) {
+    if (state.saving) return { state, commands: [] };
     const { reason, interrupted } = state.stop ?? {
       reason: `all ${plan.steps} steps are done`,
       interrupted: false,
@@ -372,7 +379,6 @@ export function waitingFor(state: State): string | null {
     const slow = new Set(assigned.map((assignment) => assignment.worker));
     return `${total - done} of ${total} micro-batches of ${job} from ${[...slow].join(', ')}`;
   }
-  return phase.name === 'finished' || phase.name === 'gathering'
-    ? null
-    : `${phase.name} at step ${state.step}`;
+  if (phase.name === 'gathering') return state.saving ? `the checkpoint of step ${state.savedAt}` : null;
+  return phase.name === 'finished' ? null : `${phase.name} at step ${state.step}`;
 }

@@ -45,7 +45,10 @@ export interface OpenRun {
   readonly evaluatedAt: number;
   /** What the last one found, up to now. */
   lastEvaluation: Pick<Evaluation, 'validationLoss'> | null;
-  /** Writes a checkpoint of the trainer's step and points `best` at it where it is the best. */
+  /**
+   * Writes a checkpoint of the trainer's step and points `best` at it where it is the best: of the weights as they are
+   * at the call; the trainer may go on meanwhile.
+   */
   save(): Promise<{ path: string; weightsSha256: string }>;
   event(line: { event: string; step: number; worker?: string | undefined; reason: string }): void;
   close(): Promise<void>;
@@ -129,6 +132,7 @@ export async function openRun(options: {
     const lastEvaluation = readJournal(directory.metrics.path).findLast((line) => line.kind === 'eval');
     const validationLoss = lastEvaluation?.validationLoss;
     const { bestStep = null, bestValidationLoss = null } = loaded?.state ?? {};
+    let saving: Promise<unknown> = Promise.resolve();
     const run: OpenRun = {
       out,
       config,
@@ -144,49 +148,61 @@ export async function openRun(options: {
       evaluatedAt: typeof lastEvaluation?.step === 'number' ? lastEvaluation.step : -1,
       lastEvaluation: typeof validationLoss === 'number' ? { validationLoss } : null,
       event: (line) => directory.events.append({ time: new Date().toISOString(), ...line }),
-      async save() {
-        const { step, weights, optimizerState } = trainer;
-        if (!Number.isFinite(globalNorm(weights))) {
-          throw new RunError(
-            `The weights of step ${step} are not finite and were not saved: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`,
-          );
-        }
-        directory.metrics.flush();
-        const { path, state } = await saveCheckpoint(
-          out,
-          {
-            step,
-            model,
-            weights,
-            optimizer: optimizerState,
-            tokenizerJson,
-            state: {
-              seed: config.run.seed,
-              appliedSteps: trainer.appliedSteps,
-              skippedSteps: trainer.skippedSteps,
-              tokensSeen: trainer.tokensSeen,
-              bestValidationLoss: run.best?.validationLoss ?? null,
-              bestStep: run.best?.step ?? null,
-              metricsBytes: directory.metrics.bytes,
-              versions: { manyhands: options.software, node: process.versions.node },
-            },
-          },
-          { keepLast: config.run.keepLast },
-        );
-        if (run.best?.step === step) await markBest(out, step);
-        return { path, weightsSha256: state.weightsSha256 };
+      save() {
+        const saved = save();
+        saving = saved.catch(() => {}); // told to the caller
+        return saved;
       },
       async close() {
+        await saving;
         data.close();
         directory.close();
         await trainer.close();
       },
+    };
+    const save = async () => {
+      const { step, weights, optimizerState } = trainer;
+      if (!Number.isFinite(globalNorm(weights))) {
+        throw new RunError(
+          `The weights of step ${step} are not finite and were not saved: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`,
+        );
+      }
+      directory.metrics.flush();
+      const best = run.best?.step === step;
+      const { path, state } = await saveCheckpoint(
+        out,
+        {
+          step,
+          model,
+          weights: weights.slice(),
+          optimizer: copies(optimizerState),
+          tokenizerJson,
+          state: {
+            seed: config.run.seed,
+            appliedSteps: trainer.appliedSteps,
+            skippedSteps: trainer.skippedSteps,
+            tokensSeen: trainer.tokensSeen,
+            bestValidationLoss: run.best?.validationLoss ?? null,
+            bestStep: run.best?.step ?? null,
+            metricsBytes: directory.metrics.bytes,
+            versions: { manyhands: options.software, node: process.versions.node },
+          },
+        },
+        { keepLast: config.run.keepLast },
+      );
+      if (best) await markBest(out, step);
+      return { path, weightsSha256: state.weightsSha256 };
     };
     return run;
   } catch (error) {
     directory.close();
     throw error;
   }
+}
+
+/** In memory that nobody else writes. */
+function copies(arrays: Readonly<Record<string, Float32Array>>): Record<string, Float32Array> {
+  return Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, values.slice()]));
 }
 
 function warnOfShortText(data: TokenData, config: RunConfig, report: (event: RunEvent) => void): void {

@@ -9,6 +9,7 @@ import {
   type StepResult,
 } from '@manyhands/core/optim';
 import type { Range } from '@manyhands/core/reduce';
+import { span } from '@manyhands/core/trace';
 import type { Piece } from '@manyhands/proto';
 import { GradientSum } from './gradient-sum.js';
 
@@ -88,7 +89,9 @@ export class Trainer {
 
   /** Adds a piece of the sum of the gradients over a node of the batch's tree; `values` is only read. */
   add(range: Range, piece: Piece, values: Float32Array): void {
+    const began = performance.now();
     this.sum.add(range, piece, values);
+    span('reduce', began, { step: this.step, piece: piece.index });
   }
 
   /**
@@ -103,7 +106,10 @@ export class Trainer {
   ): Promise<TakenStep> {
     const { config, stepper, sum } = this;
     if (!sum.complete) throw new Error('a step needs the sum of all gradients');
+    const began = performance.now();
     await Promise.all(this.squares);
+    span('norm', began, { step: this.step });
+    const stepping = performance.now();
     const rate = learningRate(config.schedule, config.optimizer, this.step, config.run.steps);
     const result = await stepper.step({
       gradient: sum.gradient,
@@ -114,6 +120,7 @@ export class Trainer {
       t: this.appliedSteps + 1,
       done: final,
     });
+    span('optimiser', stepping, { step: this.step });
     sum.clear();
     this.squares = [];
     this.step += 1;

@@ -1,3 +1,4 @@
+import { span } from '@manyhands/core/trace';
 import {
   CHUNK_VALUES,
   ChunkMemory,
@@ -61,12 +62,14 @@ export class WeightsFeed {
   /** The weights from … to−1 of the version that was begun, on the grid, are final: they are copied here. */
   fill(weights: Float32Array, from: number, to: number): void {
     if (this.current === null) throw new Error('no version was begun');
+    const began = performance.now();
     const { version, memories, chunks } = this.current;
     for (const piece of this.pieces.slice(Math.ceil(from / CHUNK_VALUES), Math.ceil(to / CHUNK_VALUES))) {
       const memory = memories[piece.index];
       memory.values.set(weights.subarray(piece.from, piece.to));
       chunks[piece.index] = memory.chunk(version, piece, this.size);
     }
+    span('publish', began, { version, from, to });
     this.wake();
   }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
+import { startTrace, writeTrace } from '@manyhands/core/trace';
 import { parseJoinUrl } from '@manyhands/proto';
 import { openSession, type SessionEnd } from './session.js';
 import { LocalShards } from './shards.js';
@@ -15,6 +16,8 @@ export interface WorkerOptions {
   readonly version?: string;
   /** Folders of token shards, separated as in PATH. */
   readonly shards?: string;
+  /** A file for what was done when, in Chrome's trace format. */
+  readonly trace?: string;
   report(event: { kind: 'status' | 'warning'; text: string }): void;
 }
 
@@ -35,6 +38,8 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
   const warn = (text: string) => options.report({ kind: 'warning', text });
   const status = (text: string) => options.report({ kind: 'status', text });
   const shards = new LocalShards(options.shards ?? '', warn);
+  const { trace } = options;
+  if (trace !== undefined) startTrace(`worker ${options.name}`);
   const leaving = new AbortController();
   let leave = () => {};
 
@@ -86,7 +91,7 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
   };
 
   return {
-    done: work(),
+    done: trace === undefined ? work() : work().finally(() => writeTrace(trace)),
     leave() {
       leaving.abort();
       leave();

@@ -71,10 +71,10 @@ export interface Crew {
 export interface Stage {
   readonly joinUrl: string;
   stop(): void;
-  /** A worker in this process; `shards` is where it looks for token shards of its own. */
+  /** A worker in this process; `shards` is where it looks for token shards of its own, `joinUrl` another way in. */
   join(
     threads: number,
-    options?: { backend?: 'cpu' | 'gpujs'; shards?: string },
+    options?: { backend?: 'cpu' | 'gpujs'; shards?: string; joinUrl?: string },
   ): { done: Promise<void>; leave(): void };
   /** A worker in a process of its own, which can be killed. */
   fork(threads: number): ChildProcess;
@@ -98,9 +98,9 @@ export async function run(config: RunConfig, out: string, crew: Crew, resume = f
   stage = {
     joinUrl: coordinator.joinUrl,
     stop: () => coordinator.stop(),
-    join(threads, { backend = 'cpu', shards = '' } = {}) {
+    join(threads, { backend = 'cpu', shards = '', joinUrl = coordinator.joinUrl } = {}) {
       const worker = startWorker({
-        join: coordinator.joinUrl,
+        join: joinUrl,
         threads,
         backend,
         name: 'inside',

@@ -128,8 +128,7 @@ describe('fillNormal', () => {
     );
   });
 
-  test("keeps the stream's bits where an angle lies on an axis or a fraction at its end", () => {
-    // Two million numbers: some angles of them lie closer to an axis than 2⁻¹², where another path is taken.
+  test("keeps the stream's bits over two million numbers", () => {
     const filled = new Float32Array(2 ** 21);
     fillNormal(filled, 1, 7);
     const stream = randomStream(7);

@@ -2,17 +2,17 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /**
- * A line between a worker and its coordinator that breaks once: when `bytes` have gone up. `joinUrl` leads through it;
- * after the break it carries whatever comes.
+ * A line between a worker and its coordinator, on which the first connection goes dumb: what the worker says after its
+ * first `bytes` is lost. `joinUrl` leads through it; later connections carry whatever comes.
  */
 export async function cutLine(joinUrl: string, bytes: number) {
   const target = new URL(joinUrl);
   const sockets = new Set<Socket>();
-  let up = 0;
-  let broken = false;
+  let connections = 0;
   const server = createServer((worker) => {
     const coordinator = connect(Number(target.port), target.hostname);
     const ends = [worker, coordinator];
+    let left = connections++ === 0 ? bytes : Number.POSITIVE_INFINITY;
     for (const end of ends) {
       sockets.add(end);
       end.on('error', () => {});
@@ -23,15 +23,8 @@ export async function cutLine(joinUrl: string, bytes: number) {
     }
     coordinator.pipe(worker);
     worker.on('data', (data) => {
-      up += data.length;
-      if (!broken && up > bytes) {
-        broken = true;
-        // What came before is delivered: the loss strikes in the middle of a tensor.
-        coordinator.end(data);
-        worker.destroy();
-        return;
-      }
-      coordinator.write(data);
+      if (left > 0) coordinator.write(data.subarray(0, Math.min(left, data.length)));
+      left -= data.length;
     });
   });
   server.listen(0, '127.0.0.1');
@@ -42,7 +35,6 @@ export async function cutLine(joinUrl: string, bytes: number) {
   url.port = String(address.port);
   return {
     joinUrl: url.href,
-    isBroken: () => broken,
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();

@@ -1,4 +1,3 @@
-import { sumRows } from './rows';
 import { FLOAT, VECTOR, v4 } from './vector';
 
 // One value in, one out. Tensors are padded to whole vectors, so `bytes` is a multiple of 16.
@@ -65,22 +64,6 @@ export function geluTanhBackward(g: usize, x: usize, out: usize, bytes: usize): 
   }
   for (; i < bytes; i += VECTOR) {
     v128.store(out + i, f32x4.mul(v128.load(g + i), gated.geluTanhSlope(v128.load(x + i))));
-  }
-}
-
-/** `geluTanhBackward` of rows [n,c], and the sum of its rows while each is in the cache: a bias' gradient. */
-export function geluTanhBackwardSum(g: usize, x: usize, out: usize, sums: usize, n: i32, c: i32): void {
-  const bytes = usize(c) * FLOAT;
-  if (bytes % VECTOR != 0) {
-    geluTanhBackward(g, x, out, (usize(n) * bytes + VECTOR - 1) & ~(VECTOR - 1));
-    sumRows(n, c, out, sums);
-    return;
-  }
-  memory.fill(sums, 0, bytes);
-  for (let row: usize = 0; row < usize(n); row++) {
-    const at = row * bytes;
-    geluTanhBackward(g + at, x + at, out + at, bytes);
-    accumulate(sums, out + at, bytes);
   }
 }
 

@@ -11,7 +11,6 @@ export {
   geluBackward,
   geluTanh,
   geluTanhBackward,
-  geluTanhBackwardSum,
   silu,
   siluBackward,
   swiglu,
@@ -19,7 +18,7 @@ export {
 } from './elementwise';
 export { crossEntropy, crossEntropyBackward, lossGradient } from './loss';
 export { arenaBase, matmul } from './matmul';
-export { addLayerNorm, layerNorm, normBackward, normBackwardAdd, rmsNorm } from './norm';
+export { layerNorm, normBackward, rmsNorm } from './norm';
 export { copyRows, embedding, embeddingBackward, rope, sumRows } from './rows';
 export { softmaxRows, softmaxRowsBackward } from './score-rows';
 export { transpose } from './transpose';

@@ -1,4 +1,3 @@
-import { add } from './elementwise';
 import { FLOAT, storePart, VECTOR, v4 } from './vector';
 
 // Layer norm and RMS norm over rows of c floats: four lanes as far as they go, then one by one. Sums are those of one
@@ -80,29 +79,6 @@ export function layerNorm(
   }
 }
 
-/** sum = a + b, and its layer norm while it is in the cache */
-export function addLayerNorm(
-  a: usize,
-  b: usize,
-  sum: usize,
-  weight: usize,
-  bias: usize,
-  out: usize,
-  means: usize,
-  rstds: usize,
-  n: i32,
-  c: i32,
-  epsilon: f32,
-): void {
-  for (let row = 0; row < n; row += 4) {
-    const rows = min(4, n - row);
-    const at = usize(row) * FLOAT;
-    const first = at * usize(c);
-    add(a + first, b + first, sum + first, usize(rows * c) * FLOAT);
-    norm(sum + first, weight, bias, out + first, means + at, rstds + at, rows, c, epsilon);
-  }
-}
-
 export function rmsNorm(
   x: usize,
   weight: usize,
@@ -172,23 +148,6 @@ export function normBackward(
   n: i32,
   c: i32,
 ): void {
-  normBackwardAdd(g, x, weight, means, rstds, 0, dx, dweight, dbias, n, c);
-}
-
-/** The same with `residual` added to dx; 0 stands for zeros, and it may be dx itself. */
-export function normBackwardAdd(
-  g: usize,
-  x: usize,
-  weight: usize,
-  means: usize,
-  rstds: usize,
-  residual: usize,
-  dx: usize,
-  dweight: usize,
-  dbias: usize,
-  n: i32,
-  c: i32,
-): void {
   const end = usize(c) * FLOAT;
   const centred = means != 0;
   memory.fill(dweight, 0, end);
@@ -228,18 +187,15 @@ export function normBackwardAdd(
         f32x4.sub(d, f32x4.splat(meanOfD)),
         f32x4.mul(normal, f32x4.splat(meanOfDTimesNormal)),
       );
-      const slope = f32x4.mul(rest, f32x4.splat(rstd));
-      v128.store(dx + i, residual == 0 ? slope : f32x4.add(v128.load(residual + i), slope));
+      v128.store(dx + i, f32x4.mul(rest, f32x4.splat(rstd)));
     }
     for (; i < end; i += FLOAT) {
       const normal = (load<f32>(x + i) - mean) * rstd;
       const d = load<f32>(g + i) * load<f32>(weight + i);
-      const slope = (d - meanOfD - normal * meanOfDTimesNormal) * rstd;
-      store<f32>(dx + i, residual == 0 ? slope : load<f32>(residual + i) + slope);
+      store<f32>(dx + i, (d - meanOfD - normal * meanOfDTimesNormal) * rstd);
     }
     g += end;
     x += end;
     dx += end;
-    if (residual != 0) residual += end;
   }
 }

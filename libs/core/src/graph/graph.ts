@@ -1,6 +1,7 @@
 import type {
   ActivationKind,
   AttentionShape,
+  CacheShape,
   DropoutKey,
   Kernels,
   RopeOptions,
@@ -107,7 +108,7 @@ export class Graph {
   }
 
   /** Appends qkv [T−first,(H+2Hkv)·D] to the cache and attends over all T of its rows → [T−first,H·D]. */
-  cachedAttention(qkv: Node, cache: Node, shape: AttentionShape & { readonly first: number }): Node {
+  cachedAttention(qkv: Node, cache: Node, shape: CacheShape): Node {
     return this.#apply('cachedAttention', [qkv, cache], shape);
   }
 

@@ -1,6 +1,7 @@
 import type {
   ActivationKind,
   AttentionShape,
+  CacheShape,
   DropoutKey,
   Kernels,
   RopeOptions,
@@ -18,7 +19,7 @@ export interface OperationAttributes {
   swiglu: object;
   rope: RopeOptions;
   attention: AttentionShape;
-  cachedAttention: AttentionShape & { readonly first: number };
+  cachedAttention: CacheShape;
   add: object;
   concat: object;
   dropout: { readonly probability: number; readonly key: DropoutKey };
@@ -121,11 +122,8 @@ export const operations: { readonly [Name in OperationName]: Operation<Operation
 
   /** qkv [T−first,(H+2Hkv)·D] is written into the cache [≥T,(H+2Hkv)·D] at `first`; → [T−first,H·D] */
   cachedAttention: (kernels, [qkv, cache], shape) => {
-    kernels.writeRows(cache, shape.first, qkv);
-    // With an empty cache every key is in qkv itself.
-    const { out } = shape.first === 0 ? kernels.attention(qkv, shape) : kernels.attention(cache, shape);
     return {
-      output: out,
+      output: kernels.cachedAttention(qkv, cache, shape),
       backward: () => {
         throw new GraphError('attention over a cache has no gradient: record training without a cache');
       },

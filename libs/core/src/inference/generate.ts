@@ -1,8 +1,8 @@
 import { show, UserError } from '../config/index.js';
-import { Graph } from '../graph/index.js';
 import type { Kernels } from '../kernels/index.js';
-import { createCache, forward, type Model, parameterNodes } from '../model/index.js';
+import type { Model } from '../model/index.js';
 import { randomStream } from '../numeric/index.js';
+import { Decoder } from './decoder.js';
 import { checkSampling, type PickedToken, pickToken, type SamplingOptions } from './sampling.js';
 import { type ReadonlyWeights, uploadReadonly } from './weights.js';
 
@@ -26,9 +26,7 @@ export interface GeneratedToken extends PickedToken {
 }
 
 /**
- * Generates token by token. Keys and values of the tokens so far stay on the device; past the model's context the
- * window slides, and each token is computed from the last `context` ones anew, as nanoGPT does, since positions
- * are absolute. Until the generator ends (or is left by `break`), nothing else may use the kernels' marks.
+ * Generates token by token (see Decoder). Until the generator ends (or is left by `break`), nothing else may use the kernels' marks.
  *
  * @throws UserError for an empty prompt, ids outside of the vocabulary, options out of bounds
  */
@@ -39,7 +37,7 @@ export async function* generate(
   promptIds: ArrayLike<number>,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, FinishReason, void> {
-  const { context, vocab } = model.config;
+  const { vocab } = model.config;
   const { maxTokens, seed = 0, endOfText = null, stop } = options;
   const ids = Array.from(promptIds);
   checkSampling(options);
@@ -51,16 +49,9 @@ export async function* generate(
 
   const start = kernels.mark();
   try {
-    const tensors = uploadReadonly(kernels, model, weights);
-    const cache = createCache(kernels, model);
-    let pending = ids.slice(-context); // tokens that the cache does not hold yet
+    const decoder = new Decoder(kernels, model, uploadReadonly(kernels, model, weights));
     for (const first = ids.length; ; ) {
-      const mark = kernels.mark();
-      const graph = new Graph(kernels, { record: false });
-      const input = { ids: Int32Array.from(pending), batch: 1, time: pending.length, cache, lastOnly: true };
-      const logits = await kernels.read(forward(graph, model, parameterNodes(graph, tensors), input).output);
-      kernels.release(mark);
-
+      const logits = await decoder.logits(ids);
       const position = ids.length;
       const picked = pickToken(logits, options, randomStream(seed, position), ids);
       ids.push(picked.id);
@@ -74,12 +65,6 @@ export async function* generate(
               : null;
       yield { ...picked, position, finishReason };
       if (finishReason) return finishReason;
-
-      pending = [picked.id];
-      if (cache.length === context) {
-        cache.length = 0;
-        pending = ids.slice(-context);
-      }
     }
   } finally {
     kernels.release(start);

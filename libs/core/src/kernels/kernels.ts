@@ -34,7 +34,8 @@ export interface Kernels {
   /**
    * Records what `build` calls; each run of the program computes it. A backend plans its memory once, so tensors made
    * by `build` are good until the next run of any program: those found in its result after a run, those named by a
-   * hook inside that hook, the others never. A `DropoutKey` is kept and read again at each run. Programs do not nest,
+   * hook inside that hook, the others never. A `DropoutKey` and a
+   * `CacheShape` are kept and read again at each run. Programs do not nest,
    * and `build` must not `read`.
    */
   compile<T>(build: () => T): Program<T>;
@@ -107,6 +108,12 @@ export interface Kernels {
     logSumExp: Tensor,
     shape: AttentionShape,
   ): Tensor;
+
+  /**
+   * Writes qkv [T−first,W] into the cache [≥T,W] from row `first` on and attends with its queries over the T rows →
+   * [T−first, heads·headDim]; one sequence, no gradient. A program reads `time` and `first` again at each run.
+   */
+  cachedAttention(qkv: Tensor, cache: Tensor, shape: CacheShape): Tensor;
 
   /** a + b, equal shapes */
   add(a: Tensor, b: Tensor): Tensor;
@@ -183,6 +190,10 @@ export interface AttentionShape {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly first?: number;
+}
+
+export interface CacheShape extends AttentionShape {
+  readonly first: number;
 }
 
 /** Where in a run a dropout stands: its mask depends on nothing else. */

@@ -120,6 +120,14 @@ export function attentionSizes(qkv: Tensor, shape: AttentionShape): AttentionSiz
   return { batch, time, first, queries: time - first, heads, kvHeads, headDim, width };
 }
 
+export function cachedAttentionSizes(qkv: Tensor, cache: Tensor, shape: AttentionShape): AttentionSizes {
+  const { time, first = 0 } = shape;
+  const { width, ...sizes } = attentionSizes({ ...cache, shape: [time, cache.shape[1]] }, shape);
+  expectShape("cachedAttention's qkv", qkv, time - first, width);
+  rowSizes("cachedAttention's cache", cache, first, time - first);
+  return { ...sizes, width };
+}
+
 export function attentionBackwardSizes(
   gradient: Tensor,
   qkv: Tensor,

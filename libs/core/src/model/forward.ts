@@ -1,5 +1,5 @@
 import type { Graph, Node } from '../graph/index.js';
-import type { DropoutKey, Kernels, Tensor } from '../kernels/index.js';
+import type { CacheShape, DropoutKey, Kernels, Tensor } from '../kernels/index.js';
 import { architectures } from './model.js';
 import type { Cache, DropoutSource, ForwardInput, Hidden, Model } from './types.js';
 
@@ -45,8 +45,8 @@ function forwardHidden(
   const { heads, kvHeads, channels } = config;
   const first = cache?.length ?? 0;
   check(input, first, config);
-  const shape = { batch, time: first + time, heads, kvHeads, headDim: channels / heads };
-  const positions = Int32Array.from({ length: batch * time }, (_, i) => first + (i % time));
+  const extents = { batch, heads, kvHeads, headDim: channels / heads };
+  const positions = () => Int32Array.from({ length: batch * time }, (_, i) => first + (i % time));
   const { kernels } = graph;
   let dropouts = 0;
   const result = architectures[config.arch].forward({
@@ -54,11 +54,12 @@ function forwardHidden(
     config,
     parameter,
     ids: graph.input('ids', ids instanceof Int32Array ? kernels.indices(ids) : ids),
-    positions: graph.input('positions', kernels.indices(positions)),
-    attend: (qkv, layer) =>
-      cache === undefined
-        ? graph.attention(qkv, shape)
-        : graph.cachedAttention(qkv, graph.input(`cache.${layer}`, cache.layers[layer]), { ...shape, first }),
+    positions: graph.input('positions', input.positions ?? kernels.indices(positions())),
+    attend: (qkv, layer) => {
+      if (cache === undefined) return graph.attention(qkv, { ...extents, time });
+      const shape = cacheShape(extents, cache, time);
+      return graph.cachedAttention(qkv, graph.input(`cache.${layer}`, cache.layers[layer]), shape);
+    },
     block: (x, build) => {
       if (recompute !== true) return build(x);
       const before = dropouts;
@@ -75,6 +76,19 @@ function forwardHidden(
   });
   if (cache !== undefined) cache.length += time;
   return result;
+}
+
+/** Attention over a cache however much is in it. */
+function cacheShape(extents: Omit<CacheShape, 'first' | 'time'>, cache: Cache, time: number): CacheShape {
+  return {
+    ...extents,
+    get first() {
+      return cache.length;
+    },
+    get time() {
+      return cache.length + time;
+    },
+  };
 }
 
 /** A dropout of the model, wherever its source stands in the run. */

@@ -78,6 +78,8 @@ export interface ForwardInput {
   readonly ids: Int32Array | Tensor;
   readonly batch: number;
   readonly time: number;
+  /** [batch·time] on the device, each id's place in its sequence; found from the cache where they are not given. */
+  readonly positions?: Tensor;
   /** Absent: nothing is dropped (evaluation, inference). Read again at each run of a program. */
   readonly dropout?: DropoutSource;
   /** The activations of each block are computed again on the way back. Default false. */

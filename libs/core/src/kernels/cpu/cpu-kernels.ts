@@ -4,6 +4,7 @@ import {
   type ActivationKind,
   type AttentionShape,
   type BackendInfo,
+  type CacheShape,
   type DropoutKey,
   type HeadLoss,
   KernelError,
@@ -315,6 +316,29 @@ class CpuKernels implements Kernels {
     shapes.sameShape("add's second", a, b);
     const out = this.#device.make(a.shape);
     this.#device.do(this.#device.wasm.add, float(a), float(b), out, out.bytes);
+    return out;
+  }
+
+  cachedAttention(qkv: Tensor, cache: Tensor, shape: CacheShape): Tensor {
+    const [from, rows] = [qkv, cache].map(float);
+    if (!this.#device.recording && shape.first === 0) {
+      this.writeRows(cache, 0, qkv);
+      return this.attention(qkv, shape).out;
+    }
+    const { width } = shapes.cachedAttentionSizes(qkv, cache, shape);
+    const [n] = qkv.shape;
+    const { heads, kvHeads, headDim } = shape;
+    const out = this.#device.make([n, heads * headDim]);
+    const sums = this.#device.make([heads, n]);
+    const bytes = 4 * width;
+    const end = () => rows.offset + bytes * shape.first;
+    this.#device.host([], () => shapes.cachedAttentionSizes(qkv, cache, shape));
+    this.#device.do(this.#device.wasm.copyRows, from, bytes, end, bytes, n, bytes);
+    this.#device.temporarily(() => {
+      const scratch = this.#device.make([this.#device.wasm.attentionScratch(cache.shape[0], headDim) / 4]);
+      const sizes = [1, () => shape.time, () => shape.first, heads, kvHeads, headDim];
+      this.#device.do(this.#device.wasm.attention, rows, out, sums, scratch, ...sizes);
+    });
     return out;
   }
 

@@ -20,9 +20,6 @@ export interface Product extends GemmKind {
 
 type Shape = Omit<Product, 'a' | 'b' | 'out' | 'from'>;
 
-/** Fewer rows are a matter of reading the matrix once; native code cannot do that faster. */
-const FEWEST_ROWS = 4;
-
 /** Which code computes which product, and the native ones. */
 export class Products {
   readonly #gemms = new Map<string, NativeGemm>();
@@ -36,7 +33,7 @@ export class Products {
 
   engine(product: Shape): Engine {
     const { n, m, k, transA, transB, added } = product;
-    if (this.library === null || n < FEWEST_ROWS || m * k === 0) return 'wasm';
+    if (this.library === null || n * m * k === 0) return 'wasm';
     const shape = `product ${n}x${m}x${k} ${transA ? 'T' : 'N'}${transB ? 'T' : 'N'} ${added}`;
     const bound: Call[] = [];
     const engine = this.choices.pick(shape, () => this.#trial(product, bound));

@@ -2,6 +2,7 @@ import {
   type ActivationKind,
   type AttentionShape,
   type BackendInfo,
+  type CacheShape,
   type DropoutKey,
   type HeadLoss,
   KernelError,
@@ -210,6 +211,11 @@ export class GpuKernels implements Kernels {
     const index = this.indexes(positions);
     index.demand('rope', 0, Number.POSITIVE_INFINITY, false);
     return this.keep(this.tables.rope(this.floats(x), index, options, inverse));
+  }
+
+  cachedAttention(qkv: Tensor, cache: Tensor, shape: CacheShape): Tensor {
+    this.writeRows(cache, shape.first, qkv);
+    return this.attention(shape.first === 0 ? qkv : cache, shape).out;
   }
 
   attention(qkv: Tensor, shape: AttentionShape) {

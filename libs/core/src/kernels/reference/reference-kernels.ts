@@ -3,6 +3,7 @@ import {
   type ActivationKind,
   type AttentionShape,
   type BackendInfo,
+  type CacheShape,
   type DropoutKey,
   type HeadLoss,
   KernelError,
@@ -280,6 +281,11 @@ class ReferenceKernels implements Kernels {
     const sizes = shapes.attentionBackwardSizes(gradient, qkv, out, logSumExp, shape);
     const result = attentionBackward(float(gradient), float(qkv), float(out), float(logSumExp), sizes);
     return this.#keep(result, qkv.shape);
+  }
+
+  cachedAttention(qkv: Tensor, cache: Tensor, shape: CacheShape): Tensor {
+    this.writeRows(cache, shape.first, qkv);
+    return this.attention(shape.first === 0 ? qkv : cache, shape).out;
   }
 
   accumulate(target: Tensor, x: Tensor): void {

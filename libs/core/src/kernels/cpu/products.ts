@@ -20,6 +20,12 @@ export interface Product extends GemmKind {
 
 type Shape = Omit<Product, 'a' | 'b' | 'out' | 'from'>;
 
+/**
+ * Fewer rows are a matter of reading the matrix once, at the speed of memory: WebAssembly does, and a trial on a matrix
+ * that lies in the cache would not show it.
+ */
+const FEWEST_ROWS = 4;
+
 /** Which code computes which product, and the native ones. */
 export class Products {
   readonly #gemms = new Map<string, NativeGemm>();
@@ -33,7 +39,7 @@ export class Products {
 
   engine(product: Shape): Engine {
     const { n, m, k, transA, transB, added } = product;
-    if (this.library === null || n * m * k === 0) return 'wasm';
+    if (this.library === null || n < FEWEST_ROWS || m * k === 0) return 'wasm';
     const shape = `product ${n}x${m}x${k} ${transA ? 'T' : 'N'}${transB ? 'T' : 'N'} ${added}`;
     const bound: Call[] = [];
     const engine = this.choices.pick(shape, () => this.#trial(product, bound));

@@ -8,6 +8,8 @@ export const MAXIMUM_EVENTS = 1_000_000;
 const tid = threadId + 1;
 
 interface Recording {
+  /** Told with the first events, for an answer that holds none may be thrown away. */
+  names: readonly TraceEvent[];
   events: TraceEvent[];
   readonly maximum: number;
   dropped: number;
@@ -22,9 +24,10 @@ let recording: Recording | null = null;
  * that was under way is forgotten.
  */
 export function startTrace(name: string, maximum = MAXIMUM_EVENTS): void {
-  recording = { events: [], maximum, dropped: 0, fullSince: 0 };
-  if (isMainThread) recording.events.push(naming('process_name', name));
-  recording.events.push(naming('thread_name', isMainThread ? 'main' : name));
+  const names = isMainThread
+    ? [naming('process_name', name), naming('thread_name', 'main')]
+    : [naming('thread_name', name)];
+  recording = { names, events: [], maximum, dropped: 0, fullSince: 0 };
 }
 
 /** Whether this thread records. */
@@ -39,11 +42,7 @@ export function span(name: string, from: number, args?: TraceArguments): void {
 
 /** What was recorded so far, and forgets it: a thread hands it to its process with an answer. */
 export function takeTrace(): TraceEvent[] {
-  if (recording === null) return [];
-  const { events, dropped, fullSince } = recording;
-  if (dropped > 0) events.push(complete('the trace is full', fullSince, { droppedEvents: dropped }));
-  recording = { ...recording, events: [], dropped: 0 };
-  return events;
+  return recording === null || recording.events.length === 0 ? [] : take(recording);
 }
 
 /** Takes over what a thread recorded; where this thread does not record, nothing is kept. */
@@ -53,9 +52,16 @@ export function addTrace(events: readonly TraceEvent[]): void {
 
 /** Ends the recording and gives what it had. */
 export function endTrace(): TraceEvent[] {
-  const events = takeTrace();
+  const events = recording === null ? [] : take(recording);
   recording = null;
   return events;
+}
+
+function take(from: Recording): TraceEvent[] {
+  const { names, events, dropped, fullSince } = from;
+  if (dropped > 0) events.push(complete('the trace is full', fullSince, { droppedEvents: dropped }));
+  Object.assign(from, { names: [], events: [], dropped: 0 });
+  return [...names, ...events];
 }
 
 function keep(into: Recording, event: TraceEvent): void {

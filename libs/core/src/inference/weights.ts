@@ -1,12 +1,12 @@
 import type { Kernels, Tensor } from '../kernels/index.js';
 import type { Model } from '../model/index.js';
 
-/** A model's flat weights as inference sees them: it can read and copy, but has no way to change one. */
+/** A model's flat weights as inference sees them: to read and to upload from, never to change. */
 export interface ReadonlyWeights {
   readonly length: number;
   readonly [index: number]: number;
-  /** A copy of a part. */
-  slice(start?: number, end?: number): Float32Array;
+  /** A view of a part, for kernels, which copy it. */
+  subarray(start?: number, end?: number): Float32Array;
 }
 
 /** Copies the weights onto the device, a tensor for each parameter; they live until the caller's mark is released. */
@@ -20,7 +20,7 @@ export function uploadReadonly(
   return new Map(
     model.parameters.map(({ name, shape, offset, size }) => [
       name,
-      kernels.tensor(weights.slice(offset, offset + size), shape),
+      kernels.tensor(weights.subarray(offset, offset + size), shape),
     ]),
   );
 }

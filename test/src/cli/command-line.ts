@@ -31,6 +31,8 @@ export interface Running {
 export interface CommandOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another Node than the one that runs the tests. */
+  readonly node?: string;
   /** What standard input holds; default nothing. */
   readonly input?: string | Uint8Array;
 }
@@ -43,7 +45,7 @@ export function start(args: readonly string[], options: CommandOptions = {}): Ru
     MANYHANDS_OF_TRAIN: _of,
     ...inherited
   } = process.env;
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(options.node ?? process.execPath, [main, ...args], {
     cwd: options.cwd ?? root,
     env: { ...inherited, ...options.env },
     stdio: 'pipe',

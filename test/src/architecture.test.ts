@@ -31,6 +31,7 @@ const folders: Record<string, readonly string[]> = {
   config: [],
   numeric: [],
   reduce: [],
+  trace: [],
   kernels: ['numeric'],
   graph: ['kernels', 'numeric'],
   model: ['graph', 'kernels', 'numeric', 'config'],

@@ -141,7 +141,7 @@ function printTable() {
   print(
     `${cpus()[0]?.model.trim()}, ${threads} threads, Node ${process.versions.node}; tokens/s of whole steps,`,
   );
-  print(`median (quartiles) of ${options.rounds} rounds.\n`);
+  print(`median (quartiles), rounds: ${options.rounds}.\n`);
   print(
     `| shape | manyhands${options.reproducible ? ' --reproducible' : ''} | ${peers.join(' | ')} | ÷ best |`,
   );

@@ -49,8 +49,8 @@ test('the need is that of its parts, each as often as it is there', () => {
   const sgd = memoryNeed(modelOf(config()), config({ optimizer: { name: 'sgd' } }), machine);
   assert.equal(
     need.coordinator - sgd.coordinator,
-    4 * modelOf(config()).size,
-    'adamw remembers one array more',
+    2 * 4 * modelOf(config()).size,
+    'adamw remembers one array more, twice while it saves',
   );
 });
 

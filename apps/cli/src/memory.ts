@@ -45,15 +45,18 @@ export function memoryNeed(model: Model, config: RunConfig, machine: LocalMachin
   const count = microBatchCount(config);
   const threads = Math.max(1, machine.workers * machine.threads);
   const { recompute } = config.batch;
-  // A thread sums its share of the batch, the coordinator what the workers send: as many as there are micro-batches.
+  // A thread sums its share of the batch, the coordinator what the workers send: a sum or a few from each.
   const { thread } = memoryEstimate(model, size, context, Math.ceil(count / threads), recompute);
-  const { weights, reduction } = memoryEstimate(model, size, context, count, recompute);
+  const sums = machine.workers === 0 ? count : Math.min(count, machine.workers);
+  const { weights, reduction } = memoryEstimate(model, size, context, sums, recompute);
+  const remembered = optimizerArrays[config.optimizer.name];
   return {
     workspace: thread,
     thread: THREAD_BYTES + thread + weights,
     worker: PROCESS_BYTES + 2 * weights,
-    // The weights, a copy of them that is being sent, the gradient, what the optimiser remembers.
-    coordinator: PROCESS_BYTES + 3 * weights + reduction + optimizerArrays[config.optimizer.name] * weights,
+    // Weights, two versions of them that are being sent, what the optimiser remembers; and while a checkpoint is
+    // written beside the steps, a copy of what it holds.
+    coordinator: PROCESS_BYTES + (3 + remembered + 1 + remembered) * weights + reduction,
   };
 }
 

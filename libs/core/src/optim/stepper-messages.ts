@@ -11,17 +11,16 @@ export interface Setup {
   readonly sums: Float64Array;
 }
 
-export type Request = { readonly call: number; readonly gradient: Float32Array } & (
-  | { readonly kind: 'squares'; readonly from: number; readonly to: number }
-  | {
-      readonly kind: 'step';
-      readonly rates: Rates;
-      /** One number, shared: the first task that nobody has taken. */
-      readonly next: Int32Array;
-      /** Whether to tell of tasks before the end. */
-      readonly tell: boolean;
-    }
-);
+/** One step. */
+export interface Request {
+  readonly call: number;
+  readonly gradient: Float32Array;
+  readonly rates: Rates;
+  /** One number, shared: the first task that nobody has taken. */
+  readonly next: Int32Array;
+  /** Whether to tell of tasks before the end. */
+  readonly tell: boolean;
+}
 
 export type Answer = { readonly call: number } & (
   | { readonly kind: 'ready' }
@@ -29,8 +28,6 @@ export type Answer = { readonly call: number } & (
   | { readonly kind: 'moved'; readonly moved: readonly number[] }
   /** The last ones. */
   | { readonly kind: 'step'; readonly moved: readonly number[] }
-  /** Of each block. */
-  | { readonly kind: 'squares'; readonly sums: readonly number[] }
   | { readonly kind: 'error'; readonly error: Error }
 );
 

@@ -1,7 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { blockSquares } from './clip.js';
 import { type Answer, isSetup, type Request } from './stepper-messages.js';
-import { BLOCK } from './tasks.js';
 import { Workbench } from './workbench.js';
 
 /** Floats that are moved before a thread says so: the size of a message's worth of weights. */
@@ -17,30 +15,15 @@ const answer = (message: Answer) => port.postMessage(message);
 port.on('message', (request: Request) => {
   const { call } = request;
   try {
-    switch (request.kind) {
-      case 'squares':
-        answer({ call, kind: 'squares', sums: squares(request.gradient, request.from, request.to) });
-        break;
-      case 'step':
-        answer({ call, kind: 'step', moved: step(request) });
-        break;
-      default:
-        request satisfies never;
-    }
+    answer({ call, kind: 'step', moved: step(request) });
   } catch (error) {
     answer({ call, kind: 'error', error: error instanceof Error ? error : new Error(String(error)) });
   }
 });
 answer({ call: 0, kind: 'ready' });
 
-function squares(gradient: Float32Array, from: number, to: number): number[] {
-  const sums: number[] = [];
-  for (let at = from; at < to; at += BLOCK) sums.push(blockSquares(gradient, at));
-  return sums;
-}
-
 /** Takes tasks until none is left; returns those that it did not tell of. */
-function step({ call, gradient, rates, next, tell }: Extract<Request, { kind: 'step' }>): number[] {
+function step({ call, gradient, rates, next, tell }: Request): number[] {
   let moved: number[] = [];
   let news = 0;
   for (;;) {

@@ -1,9 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Answer, Request, Setup } from './stepper-messages.js';
 
-/** Without the number of the call, in each of the union's members. */
-type Ask<T> = T extends unknown ? Omit<T, 'call'> : never;
-
 interface Call {
   readonly hear: (answer: Answer) => void;
   readonly resolve: (answer: Answer) => void;
@@ -30,13 +27,8 @@ export class StepperThread {
     this.ready = new Promise((resolve, reject) => this.#calls.set(0, { hear: () => {}, resolve, reject }));
   }
 
-  /** Calls that are not answered. */
-  get load(): number {
-    return this.#calls.size;
-  }
-
   /** The answer that ends the call; `hear` gets those before it. Rejects with the thread's error, and where it has ended. */
-  call(request: Ask<Request>, hear: (answer: Answer) => void = () => {}): Promise<Answer> {
+  call(request: Omit<Request, 'call'>, hear: (answer: Answer) => void = () => {}): Promise<Answer> {
     if (this.#ended !== null) return Promise.reject(this.#ended);
     const call = ++this.#lastCall;
     return new Promise((resolve, reject) => {

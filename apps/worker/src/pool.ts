@@ -50,6 +50,7 @@ export class ThreadPool {
       shapes,
       weights,
       trace: tracing(),
+      threads,
     };
     const piscina = new Piscina<ThreadTask, ThreadAnswer>({
       filename: new URL('./thread.js', import.meta.url).href,

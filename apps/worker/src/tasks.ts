@@ -14,6 +14,8 @@ export interface ThreadSetup {
   /** Two versions of the flat weights: version v is in slot v mod 2. */
   readonly weights: readonly [Float32Array, Float32Array];
   readonly trace: boolean;
+  /** Of the worker. */
+  readonly threads: number;
 }
 
 /** What a thread computes with. */

@@ -4,6 +4,7 @@ import { createModel } from '@manyhands/core/model';
 import { span, startTrace, takeTrace } from '@manyhands/core/trace';
 import { Learner } from '@manyhands/core/train';
 import type { Engine, Losses, ThreadAnswer, ThreadProgress, ThreadSetup, ThreadTask } from './tasks.js';
+import { trialOf } from './trial.js';
 
 /** What runs inside a pool thread: one backend, one copy of the model on it. No network lives here. */
 
@@ -20,9 +21,11 @@ let engine: Promise<Started> | null = null;
 let loaded = -1;
 
 async function start({ backend, choices }: Engine): Promise<Started> {
-  const { reproducible, recompute, shapes } = setup;
+  const { reproducible, recompute, shapes, threads } = setup;
+  const training = shapes.find(({ train }) => train);
   const { kernels, reason } = await createKernels(backend, {
     reproducible,
+    ...(training && { trial: trialOf(model, training, { recompute, threads }) }),
     ...(choices === null ? {} : { choices }),
   });
   if (reproducible && !kernels.info.reproducible) {

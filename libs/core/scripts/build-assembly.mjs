@@ -9,13 +9,7 @@ const { targets } = JSON.parse(readFileSync(new URL('../asconfig.json', import.m
 
 for (const target of Object.keys(targets)) {
   const source = `assembly/${target.replace(/-relaxed$/, '')}.ts`;
-  const { error, stdout, stderr } = await asc.main([
-    source,
-    '--target',
-    target,
-    '--baseDir',
-    baseDir,
-  ]);
+  const { error, stdout, stderr } = await asc.main([source, '--target', target, '--baseDir', baseDir]);
   process.stdout.write(stdout.toString());
   process.stderr.write(stderr.toString());
   if (error) {

@@ -49,7 +49,7 @@ const rows = lanes.map((lane, i) => {
   return `<text x="4" y="${i * height + 32}">${title}</text>${bars.join('')}`;
 });
 const milliseconds = (to - from) / 1000;
-const ticks = Array.from({ length: 11 }, (_, i) => {
+const ticks = Array.from({ length: 10 }, (_, i) => {
   const at = from + ((to - from) * i) / 10;
   return `<text x="${x(at).toFixed(0)}" y="12" text-anchor="middle">${((milliseconds * i) / 10).toFixed(0)} ms</text>`;
 });

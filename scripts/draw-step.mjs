@@ -54,7 +54,7 @@ const ticks = Array.from({ length: 10 }, (_, i) => {
   return `<text x="${x(at).toFixed(0)}" y="12" text-anchor="middle">${((milliseconds * i) / 10).toFixed(0)} ms</text>`;
 });
 console.log(
-  `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${lanes.length * height + 24}" font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>${ticks.join('')}${rows.join('')}</svg>`,
+  `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${lanes.length * height + 24}" font-family="sans-serif" font-size="11"><title>Step ${wanted}, by process and thread</title><rect width="100%" height="100%" fill="white"/>${ticks.join('')}${rows.join('')}</svg>`,
 );
 
 /** Spans of one thread that overlap lie in rows of their own. */

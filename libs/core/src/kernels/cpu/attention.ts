@@ -1,20 +1,13 @@
+import type { AttentionSizes } from '../shapes.js';
 import type { CpuTensor } from './arena.js';
 import type { Device } from './device.js';
-import type { Product } from './products.js';
+import { type Product, plain } from './products.js';
 
-/** The sizes of attention over whole sequences, see shapes.ts. */
-export interface AttentionSizes {
-  readonly batch: number;
-  readonly time: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
+/** The sizes of attention over whole sequences. */
+type Sizes = Pick<AttentionSizes, 'batch' | 'time' | 'heads' | 'kvHeads' | 'headDim'>;
 
 /** Queries whose scores are computed at once by native products: few enough that memory is linear in T. */
 const QUERIES = 64;
-
-const plain = { added: 'nothing', from: null } as const;
 
 /**
  * Causal attention, forward: as one kernel of WebAssembly, or head by head through native products where these were
@@ -25,7 +18,7 @@ export function attention(
   qkv: CpuTensor,
   out: CpuTensor,
   logSumExp: CpuTensor,
-  sizes: AttentionSizes & { readonly first: number },
+  sizes: Sizes & { readonly first: number },
 ): void {
   const { batch, time, first, heads, kvHeads, headDim } = sizes;
   if (first === 0 && isNative(device, sizes)) {
@@ -47,13 +40,13 @@ export function attentionBackward(
   out: CpuTensor,
   logSumExp: CpuTensor,
   result: CpuTensor,
-  sizes: AttentionSizes,
+  sizes: Sizes,
 ): void {
   if (isNative(device, sizes)) nativeBackward(device, gradient, qkv, out, logSumExp, result, sizes);
   else wasmBackward(device, gradient, qkv, out, logSumExp, result, sizes);
 }
 
-function scratchFor(device: Device, { time, headDim }: AttentionSizes): CpuTensor {
+function scratchFor(device: Device, { time, headDim }: Sizes): CpuTensor {
   return device.make([device.wasm.attentionScratch(time, headDim) / 4]);
 }
 
@@ -64,7 +57,7 @@ function wasmBackward(
   out: CpuTensor,
   logSumExp: CpuTensor,
   result: CpuTensor,
-  sizes: AttentionSizes,
+  sizes: Sizes,
 ): void {
   const { batch, time, heads, kvHeads, headDim } = sizes;
   device.temporarily(() => {
@@ -75,7 +68,7 @@ function wasmBackward(
 }
 
 /** Both directions are chosen together, by the time of the longer one. */
-function isNative(device: Device, sizes: AttentionSizes): boolean {
+function isNative(device: Device, sizes: Sizes): boolean {
   const { batch, time, heads, kvHeads, headDim } = sizes;
   // Rows of scores must begin on whole vectors.
   if (!device.native || time % 4 !== 0) return false;
@@ -109,7 +102,7 @@ function nativeForward(
   qkv: CpuTensor,
   out: CpuTensor,
   logSumExp: CpuTensor,
-  sizes: AttentionSizes,
+  sizes: Sizes,
 ): void {
   const { time, headDim } = sizes;
   const { softmaxRows } = device.wasm;
@@ -161,7 +154,7 @@ function nativeBackward(
   out: CpuTensor,
   logSumExp: CpuTensor,
   result: CpuTensor,
-  sizes: AttentionSizes,
+  sizes: Sizes,
 ): void {
   const { time, headDim, heads } = sizes;
   const { softmaxRowsBackward } = device.wasm;
@@ -225,7 +218,7 @@ interface Head {
 
 function forEachHead(
   device: Device,
-  sizes: AttentionSizes,
+  sizes: Sizes,
   qkv: CpuTensor,
   output: CpuTensor,
   each: (head: Head) => void,
@@ -244,7 +237,7 @@ function forEachHead(
 }
 
 /** Queries, keys and values lie in `qkv` [batch·time, (heads + 2·kvHeads)·headDim], outputs in [batch·time, heads·headDim]. */
-function headCopies(device: Device, sizes: AttentionSizes, qkv: CpuTensor, output: CpuTensor) {
+function headCopies(device: Device, sizes: Sizes, qkv: CpuTensor, output: CpuTensor) {
   const { time, heads, kvHeads, headDim } = sizes;
   const bytes = 4 * headDim;
   return (b: number, h: number, part: Part, way: 'in' | 'out', dense: CpuTensor): void => {

@@ -21,6 +21,7 @@ import { CpuTensor, IndexTensor } from './arena.js';
 import { attention, attentionBackward } from './attention.js';
 import { type CpuOptions, Device } from './device.js';
 import type { WasmKernels } from './module.js';
+import { plain } from './products.js';
 import type { Argument } from './recording.js';
 import { RopeTables } from './rope-tables.js';
 
@@ -484,8 +485,6 @@ class CpuKernels implements Kernels {
     this.#device.do(this.#device.wasm.copyRows, float(x), 4 * c, to, 4 * c, count, 4 * c);
   }
 }
-
-const plain = { added: 'nothing', from: null } as const;
 
 /** Rows of logits that are kept at once. It decides the order of sums, so it follows from the vocabulary alone. */
 function headRows(vocab: number): number {

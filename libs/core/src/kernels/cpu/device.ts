@@ -4,7 +4,7 @@ import { Arena, type CpuTensor } from './arena.js';
 import { Choices } from './choices.js';
 import { instantiate, relaxedSimd, type WasmKernels } from './module.js';
 import { loadedLibrary } from './native/onnxruntime.js';
-import { type Product, Products } from './products.js';
+import { matmulArguments, type Product, Products } from './products.js';
 import { type Argument, type Instruction, type LinkedProgram, Recording, resolve } from './recording.js';
 
 export interface CpuOptions {
@@ -62,7 +62,7 @@ export class Device {
   /** out = a · b (+ from), by whatever is fastest for the shape. */
   product(product: Product): void {
     const engine = this.#products.engine(product);
-    if (engine === 'wasm') this.#wasmProduct(product);
+    if (engine === 'wasm') this.do(this.wasm.matmul, ...matmulArguments(product));
     else if (engine === 'native') this.nativeProduct(product);
     else {
       this.temporarily(() => {
@@ -75,13 +75,6 @@ export class Device {
 
   nativeProduct(product: Product): void {
     this.#add(this.#products.instruction(product));
-  }
-
-  #wasmProduct({ n, m, k, a, transA, b, transB, added, from, out }: Product): void {
-    const left = transA ? [1, n] : [k, 1];
-    const right = transB ? [1, k] : [m, 1];
-    const start = [from ?? 0, added === 'matrix' ? m : 0];
-    this.do(this.wasm.matmul, n, m, k, a, ...left, b, ...right, out, m, ...start);
   }
 
   /** Frees what `work` makes beside its results, which must have been made before. */

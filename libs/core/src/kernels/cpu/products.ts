@@ -4,7 +4,7 @@ import type { Choices, Engine } from './choices.js';
 import type { WasmKernels } from './module.js';
 import type { GemmKind } from './native/gemm-model.js';
 import type { LoadedLibrary, NativeGemm } from './native/onnxruntime.js';
-import { type Call, type Instruction, type Pointer, resolve } from './recording.js';
+import { type Argument, type Call, type Instruction, type Pointer, resolve } from './recording.js';
 
 /** out [n,m] = a [n,k] · b [k,m] (+ from), each factor dense, and perhaps transposed in memory. */
 export interface Product extends GemmKind {
@@ -16,6 +16,17 @@ export interface Product extends GemmKind {
   readonly out: CpuTensor | Pointer;
   /** [m] where a row is added, [n,m] where a matrix is; it may be `out`. */
   readonly from: CpuTensor | Pointer | null;
+}
+
+/** A product that is added to nothing. */
+export const plain = { added: 'nothing', from: null } as const;
+
+/** What WebAssembly's matmul is given for it. */
+export function matmulArguments(product: Product): Argument[] {
+  const { n, m, k, a, transA, b, transB, added, from, out } = product;
+  const left = transA ? [1, n] : [k, 1];
+  const right = transB ? [1, k] : [m, 1];
+  return [n, m, k, a, ...left, b, ...right, out, m, from ?? 0, added === 'matrix' ? m : 0];
 }
 
 type Shape = Omit<Product, 'a' | 'b' | 'out' | 'from'>;
@@ -77,7 +88,7 @@ export class Products {
 
   /** What each engine would run, on memory above all tensors. */
   #trial(shape: Shape, bound: Call[]): Partial<Record<Engine, () => void>> {
-    const { n, m, k, transA, transB, added } = shape;
+    const { n, m, k, transA, added } = shape;
     const { arena, wasm } = this;
     const sizes = [n * k, k * m, n * m, added === 'row' ? m : 0, n * k];
     const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + align(4 * size), 0));
@@ -93,12 +104,10 @@ export class Products {
       bound.push(call);
       return call;
     };
-    const left = transA ? [1, n] : [k, 1];
-    const right = transB ? [1, k] : [m, 1];
-    const start = [from?.offset ?? 0, added === 'matrix' ? m : 0];
+    const numbers = matmulArguments({ ...shape, a, b, out, from }).map(resolve);
     const engines = {
       native: native({ a, transA }).run,
-      wasm: () => wasm.matmul(n, m, k, a.offset, ...left, b.offset, ...right, out.offset, m, ...start),
+      wasm: () => wasm.matmul(...numbers),
     };
     if (!transA) return engines;
     const turned = native({ a: upright, transA: false });

@@ -1,4 +1,4 @@
-import { KernelError, type Program, type Shape } from '../kernels.js';
+import type { Program, Shape } from '../kernels.js';
 import { type Arena, align, CpuTensor } from './arena.js';
 import { placeTensors } from './plan.js';
 
@@ -54,18 +54,16 @@ export class Recording {
 
   /** Plans the memory of what was recorded; `result`'s tensors live to the end. */
   finish<T>(arena: Arena, result: T): LinkedProgram<T> {
-    for (const tensor of tensorsIn(result)) {
-      const life = this.#lifetimes.get(tensor);
-      if (life !== undefined) life.until = this.#instructions.length;
-    }
-    const tensors = [...this.#lifetimes.keys()];
+    for (const tensor of tensorsIn(result)) this.#use(tensor);
+    const lives = [...this.#lifetimes];
     const { offsets, bytes } = placeTensors(
-      tensors.map((tensor) => ({ bytes: align(tensor.bytes), ...lifeOf(this.#lifetimes, tensor) })),
+      lives.map(([tensor, life]) => ({ bytes: align(tensor.bytes), ...life })),
     );
-    const places = tensors.map((tensor, i) => ({ tensor, offset: offsets[i] }));
+    const places = lives.map(([tensor], i) => ({ tensor, offset: offsets[i] }));
     return new LinkedProgram(arena, this.#instructions, places, bytes, result);
   }
 
+  /** It lives up to the next instruction, or to the end. */
   #use(tensor: CpuTensor): void {
     const life = this.#lifetimes.get(tensor);
     if (life !== undefined) life.until = this.#instructions.length;
@@ -122,12 +120,6 @@ export class LinkedProgram<T> implements Program<T> {
       return { ...call, run };
     });
   }
-}
-
-function lifeOf(lifetimes: ReadonlyMap<CpuTensor, { from: number; until: number }>, tensor: CpuTensor) {
-  const life = lifetimes.get(tensor);
-  if (life === undefined) throw new KernelError('a tensor of another program');
-  return life;
 }
 
 /** The tensors of a program's result: itself, or in arrays, maps and plain objects. */

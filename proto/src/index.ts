@@ -14,8 +14,10 @@ export type { TrainingClient, TrainingHandlers } from './generated/manyhands/v1/
 export type { Welcome__Output } from './generated/manyhands/v1/Welcome.js';
 export type { WorkerMessage, WorkerMessage__Output } from './generated/manyhands/v1/WorkerMessage.js';
 export { formatJoinUrl, type JoinUrl, parseJoinUrl } from './join-url.js';
+export { SharedMemory, SharedTensor } from './shared-memory.js';
 export { type MessageWriter, sendAll } from './streams.js';
 export {
+  announce,
   CHUNK_BYTES,
   CHUNK_VALUES,
   ChunkMemory,
@@ -23,6 +25,7 @@ export {
   type EncodedChunk,
   type EncodedPartialSum,
   type Piece,
+  type Place,
   pieceCount,
   piecesOf,
   readChunk,

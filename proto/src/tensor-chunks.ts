@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { PartialSum } from './generated/manyhands/v1/PartialSum.js';
 import type { TensorChunk, TensorChunk__Output } from './generated/manyhands/v1/TensorChunk.js';
+import type { SharedTensor } from './shared-memory.js';
 
 /**
  * Flat arrays are cut at multiples of this many float32 values: large enough for speed, small enough that memory for a
@@ -157,12 +158,30 @@ class BackwardWriter {
   }
 }
 
+/** The word that a piece of an array of `size` values is in shared memory. */
+export function announce(version: number, { from }: Piece, size: number): TensorChunk {
+  const bytes = Float32Array.BYTES_PER_ELEMENT;
+  return { version, offset: from * bytes, total: size * bytes, shared: true };
+}
+
+/** Where the data of chunks that are only announced lie, and under which tag. */
+export interface Place {
+  readonly tensor: SharedTensor;
+  readonly tag: number;
+}
+
+const scratch = new Float32Array(CHUNK_VALUES);
+
 /**
- * Reads a chunk of an array of `size` values: its place on the grid and its values, which are a view where the message
- * allows it.
- * @throws TensorError where it is off the grid, of an array of another size, or damaged
+ * Reads a chunk of an array of `size` values: its place on the grid and its values, which are valid until the next
+ * call: a view where the message allows it. They are null where the array in shared memory holds something else by now.
+ * @throws TensorError where it is off the grid, of an array of another size, damaged, or announced without a place
  */
-export function readChunk(chunk: TensorChunk__Output, size: number): { piece: Piece; values: Float32Array } {
+export function readChunk(
+  chunk: TensorChunk__Output,
+  size: number,
+  place: Place | null = null,
+): { piece: Piece; values: Float32Array | null } {
   const { data, offset, total, version } = chunk;
   const bytes = Float32Array.BYTES_PER_ELEMENT;
   if (total !== size * bytes) {
@@ -170,35 +189,53 @@ export function readChunk(chunk: TensorChunk__Output, size: number): { piece: Pi
   }
   const from = offset / bytes;
   const to = Math.min(size, from + CHUNK_VALUES);
-  if (offset % CHUNK_BYTES !== 0 || from >= size || data.length !== (to - from) * bytes) {
+  const length = chunk.shared ? 0 : (to - from) * bytes;
+  if (offset % CHUNK_BYTES !== 0 || from >= size || data.length !== length) {
     throw new TensorError(
       `a chunk of ${data.length} bytes at byte ${offset} is no piece of a tensor of ${total} bytes`,
     );
+  }
+  const piece = { index: from / CHUNK_VALUES, from, to };
+  if (chunk.shared) {
+    if (place === null) throw new TensorError('a chunk was announced in memory that is not shared');
+    const values = scratch.subarray(0, to - from);
+    return { piece, values: place.tensor.read(place.tag, from, values) ? values : null };
   }
   if (crc32(data) !== chunk.checksum) {
     throw new TensorError(`the chunk at byte ${offset} of version ${version} arrived damaged`);
   }
   const whole = data.byteOffset % bytes === 0 ? data : Buffer.from(Uint8Array.from(data).buffer);
-  return {
-    piece: { index: from / CHUNK_VALUES, from, to },
-    values: new Float32Array(whole.buffer, whole.byteOffset, to - from),
-  };
+  return { piece, values: new Float32Array(whole.buffer, whole.byteOffset, to - from) };
 }
 
-/** Puts the chunks of one version together; they must come in order, whole and undamaged. */
+/**
+ * Puts the chunks of one version together; they must come in order, whole and undamaged. A version that shared memory
+ * holds no more is let go: a later one is on its way.
+ */
 export class TensorAssembler {
   private version = 0;
   private filled = 0;
 
-  /** @param target receives the values; its size is what the sender must announce. */
-  constructor(private readonly target: Float32Array) {}
+  /**
+   * @param target receives the values; its size is what the sender must announce
+   * @param shared where a version that is only announced lies, tagged with its number
+   */
+  constructor(
+    private readonly target: Float32Array,
+    private readonly shared: SharedTensor | null = null,
+  ) {}
 
   /**
    * Takes one chunk; returns true with the last one, after which the next array may begin.
    * @throws TensorError where a chunk is out of order, of another version or size, or damaged
    */
   add(chunk: TensorChunk__Output): boolean {
-    const { piece, values } = readChunk(chunk, this.target.length);
+    const place = this.shared && { tensor: this.shared, tag: chunk.version };
+    const { piece, values } = readChunk(chunk, this.target.length, place);
+    if (values === null) {
+      this.filled = 0;
+      return false;
+    }
     if (this.filled === 0) this.version = chunk.version;
     if (chunk.version !== this.version || piece.from !== this.filled) {
       throw new TensorError(

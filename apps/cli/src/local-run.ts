@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { RunEvent, RunSummary } from '@manyhands/coordinator';
 import { type RunConfig, RunError } from '@manyhands/core/config';
+import { SharedMemory } from '@manyhands/proto';
 import type { Display } from './display.js';
 import { LocalTrace } from './local-trace.js';
 import { LocalWorkers } from './local-workers.js';
@@ -35,11 +36,13 @@ export async function runLocally({
   const trace = traceFile === undefined ? null : new LocalTrace(traceFile);
   let workers: LocalWorkers | null = null;
   let failure: string | null = null;
+  const memory = SharedMemory.create();
   const options = {
     config,
     out,
     resume,
     listen: '127.0.0.1:0',
+    ...(memory && { shared: { memory, workers: machine.workers } }),
     ...(trace && { trace: trace.part('coordinator') }),
     report: (event: RunEvent) => {
       display.report(event);
@@ -54,6 +57,7 @@ export async function runLocally({
       threads: machine.threads,
       backend: machine.backend,
       shards: path.join(out, 'data'),
+      memory,
       trace,
       status: (text) => display.status(text),
       warn: (text) => display.warn(text),
@@ -71,6 +75,7 @@ export async function runLocally({
     return summary;
   } finally {
     await workers?.end();
+    memory?.close();
     running.interrupt.dispose();
     // A run that is done and saved stays so.
     await trace?.merge().catch((error) => display.warn(`the trace could not be written: ${error.message}`));

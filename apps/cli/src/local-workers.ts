@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { SharedMemory } from '@manyhands/proto';
 import { exitStatus } from './failure.js';
 import type { LocalTrace } from './local-trace.js';
 
@@ -11,6 +12,9 @@ const ATTEMPTS = 4;
 
 const FIRST = 'worker-1';
 
+/** Where a worker finds the shared memory among what it inherits. */
+export const MEMORY_DESCRIPTOR = 4;
+
 export interface LocalWorkersOptions {
   readonly join: string;
   readonly count: number;
@@ -18,6 +22,8 @@ export interface LocalWorkersOptions {
   readonly backend: string;
   /** Folder of the run's token shards, which workers of this machine read themselves. */
   readonly shards: string;
+  /** Each worker has a place in it; null where there is none. */
+  readonly memory: SharedMemory | null;
   /** Gives each worker its own part; null for no trace. */
   readonly trace: LocalTrace | null;
   /** What the first worker does; the others do the same. */
@@ -38,7 +44,7 @@ export class LocalWorkers {
     this.#options = options;
     let left = options.count;
     this.#slots = Array.from({ length: options.count }, async (_, index) => {
-      const reason = await this.#keepAlive(`worker-${index + 1}`);
+      const reason = await this.#keepAlive(index + 1);
       if (reason !== null && --left === 0) options.hopeless(reason);
     });
   }
@@ -58,9 +64,10 @@ export class LocalWorkers {
   }
 
   /** Resolves with null when the worker ended with the run, with the reason where it was given up. */
-  async #keepAlive(name: string): Promise<string | null> {
+  async #keepAlive(number: number): Promise<string | null> {
+    const name = `worker-${number}`;
     for (let attempt = 1; ; attempt++) {
-      const end = await this.#start(name);
+      const end = await this.#start(name, number);
       if (this.#ending || end.status === exitStatus.done) return null;
       const death = `${name} ended with ${end.signal ?? `status ${end.status}`}`;
       const pointless = end.status === exitStatus.usage;
@@ -73,15 +80,24 @@ export class LocalWorkers {
     }
   }
 
-  #start(name: string): Promise<{ status: number | null; signal: string | null; lastLine: string }> {
-    const { join, threads, backend, shards, trace } = this.#options;
+  #start(
+    name: string,
+    number: number,
+  ): Promise<{ status: number | null; signal: string | null; lastLine: string }> {
+    const { join, threads, backend, shards, memory, trace } = this.#options;
     const args = ['worker', '--threads', String(threads), '--backend', backend, '--name', name];
     if (trace !== null) args.push('--trace', trace.part(name));
     // The join line holds a secret: an environment is private to the user, an argument list is not.
-    const env = { ...process.env, MANYHANDS_JOIN: join, MANYHANDS_SHARDS: shards, MANYHANDS_OF_TRAIN: '1' };
+    const env = {
+      ...process.env,
+      MANYHANDS_JOIN: join,
+      MANYHANDS_SHARDS: shards,
+      MANYHANDS_OF_TRAIN: '1',
+      ...(memory && { MANYHANDS_PLACE: String(number) }),
+    };
     const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
       env,
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', memory?.descriptor ?? 'ignore'],
     });
     const { stderr } = child;
     if (stderr === null) throw new TypeError('a worker was started without its standard error');

@@ -54,9 +54,9 @@ export function memoryNeed(model: Model, config: RunConfig, machine: LocalMachin
     workspace: thread,
     thread: THREAD_BYTES + thread + weights,
     worker: PROCESS_BYTES + 2 * weights,
-    // Weights, two versions of them that are being sent, what the optimiser remembers; and while a checkpoint is
-    // written beside the steps, a copy of what it holds.
-    coordinator: PROCESS_BYTES + (3 + remembered + 1 + remembered) * weights + reduction,
+    // Weights, two versions of them that are being sent, a sum of each worker in the memory that they share, what the
+    // optimiser remembers; and while a checkpoint is written beside the steps, a copy of what it holds.
+    coordinator: PROCESS_BYTES + (3 + machine.workers + remembered + 1 + remembered) * weights + reduction,
   };
 }
 

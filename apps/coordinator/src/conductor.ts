@@ -88,7 +88,7 @@ export class Conductor implements ServiceListener {
       { step: run.trainer.step, evaluatedAt: run.evaluatedAt },
       performance.now(),
     );
-    feed.publish(run.trainer.weights, run.trainer.step);
+    feed.publish(run.trainer.step);
     this.ticker = setInterval(() => this.tick(), TICK_MILLISECONDS);
   }
 
@@ -255,9 +255,9 @@ export class Conductor implements ServiceListener {
     span('receive', this.jobBegan, { step: trainer.step });
     feed.begin(trainer.step + 1);
     const result = await trainer.takeStep(total(this.losses), total(this.targets), (from, to) =>
-      feed.fill(trainer.weights, from, to),
+      feed.fill(from, to),
     );
-    if (result.skipped) feed.fill(trainer.weights, 0, run.model.size);
+    if (result.skipped) feed.fill(0, run.model.size);
     const { state } = this;
     const seconds = (performance.now() - this.jobBegan) / 1000;
     this.pace = this.pace === 0 ? seconds : 0.9 * this.pace + 0.1 * seconds;

@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { type RunConfig, UserError } from '@manyhands/core/config';
 import { modelHash } from '@manyhands/core/model';
 import { startTrace, writeTrace } from '@manyhands/core/trace';
-import { formatJoinUrl, listen, type Server } from '@manyhands/proto';
+import { formatJoinUrl, listen, type Server, type SharedMemory } from '@manyhands/proto';
 import { isLoopback, parseAddress, reachable, tryAddress } from './address.js';
 import { Choices } from './choices.js';
 import { Conductor } from './conductor.js';
@@ -25,6 +25,8 @@ export interface CoordinatorOptions {
   readonly minWorkers?: number;
   /** A file for what was done when, in Chrome's trace format. */
   readonly trace?: string;
+  /** Shared with so many workers of this machine; the caller closes it. */
+  readonly shared?: { readonly memory: SharedMemory; readonly workers: number } | undefined;
   report(event: RunEvent): void;
   /** Ends the opening of the run; later, `stop` does. */
   readonly signal?: AbortSignal;
@@ -61,7 +63,12 @@ export async function startCoordinator(
   try {
     const token = joinToken(out, resume);
     const choices = new Choices(out, resume, !config.run.reproducible);
-    const feed = new WeightsFeed(run.model.size, (bytes) => conductor.sent(bytes));
+    const shared = openShared(options, run.model.size);
+    const feed = new WeightsFeed(
+      run.trainer.weights,
+      (bytes) => conductor.sent(bytes),
+      shared?.weights ?? null,
+    );
     const conductor: Conductor = new Conductor(run, feed, report);
     const service = createService(
       token,
@@ -78,6 +85,7 @@ export async function startCoordinator(
         size: run.model.size,
       },
       feed,
+      shared?.sums ?? [],
       choices,
       conductor,
     );
@@ -108,6 +116,23 @@ export async function startCoordinator(
     await run.close();
     throw error;
   }
+}
+
+/** The arrays in shared memory: two versions of the weights, and a sum for each worker; null where there is no room. */
+function openShared({ shared, report }: CoordinatorOptions, size: number) {
+  if (shared === undefined) return null;
+  const { memory, workers } = shared;
+  if (!memory.reserve(size, 2 + workers)) {
+    report({
+      kind: 'status',
+      text: 'shared memory has no room for this model: its weights and gradients go through gRPC',
+    });
+    return null;
+  }
+  return {
+    weights: [memory.tensor(0, size), memory.tensor(1, size)] as const,
+    sums: Array.from({ length: workers }, (_, worker) => memory.tensor(2 + worker, size)),
+  };
 }
 
 /** How long workers get to read the last words. */

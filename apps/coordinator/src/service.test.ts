@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import {
+  announce,
   ChunkMemory,
   type CoordinatorMessage__Output,
   connect,
@@ -14,6 +15,8 @@ import {
   type Piece,
   PROTOCOL_VERSION,
   piecesOf,
+  SharedMemory,
+  type SharedTensor,
   sendAll,
   status,
   TensorAssembler,
@@ -70,11 +73,15 @@ afterEach(() => {
   for (const close of closers.splice(0).reverse()) close();
 });
 
-async function setUp() {
-  const feed = new WeightsFeed(invitation.size, () => {});
+async function setUp(
+  places: readonly SharedTensor[] = [],
+  versions: readonly [SharedTensor, SharedTensor] | null = null,
+) {
+  const weights = new Float32Array(invitation.size);
+  const feed = new WeightsFeed(weights, () => {}, versions);
   const listener = new Listener();
   const choices = new Choices(folder, false, true);
-  const service = createService(token, invitation, feed, choices, listener);
+  const service = createService(token, invitation, feed, places, choices, listener);
   const port = await listen(service.server, '127.0.0.1', 0);
   closers.push(() => service.server.forceShutdown());
   const dial = (withToken = token) => {
@@ -89,7 +96,7 @@ async function setUp() {
     };
     return { client, metadata, work, answer };
   };
-  return { service, feed, listener, dial };
+  return { service, weights, feed, listener, dial };
 }
 
 const hello = { protocol: PROTOCOL_VERSION, software: '1', name: 'ada', threads: 2, machine: 'a machine' };
@@ -102,9 +109,9 @@ const ready = {
   choices: 'native',
 };
 
-async function join(scene: Awaited<ReturnType<typeof setUp>>) {
+async function join(scene: Awaited<ReturnType<typeof setUp>>, place = 0) {
   const worker = scene.dial();
-  const { welcome } = await worker.answer({ hello });
+  const { welcome } = await worker.answer({ hello: { ...hello, place } });
   assert.ok(welcome);
   const joined = once(scene.listener, 'ready');
   worker.work.write({ ready });
@@ -279,9 +286,9 @@ test('a damaged sum ends the call with the reason and is not counted', async () 
 test('a reader gets the weights there are, then each that is published, unharmed by later changes', async () => {
   const scene = await setUp();
   const { client, metadata } = await join(scene);
-  const weights = new Float32Array(invitation.size).fill(1);
-  scene.feed.publish(weights, 7);
-  weights.fill(-1); // the optimiser goes on while the chunks are on their way
+  scene.weights.fill(1);
+  scene.feed.publish(7);
+  scene.weights.fill(-1); // the optimiser goes on while the chunks are on their way
   const received = new Float32Array(invitation.size);
   const assembler = new TensorAssembler(received);
   const call = client.Weights({}, metadata);
@@ -298,7 +305,123 @@ test('a reader gets the weights there are, then each that is published, unharmed
   assert.equal(await next(), 7);
   assert.ok(received.every((value) => value === 1));
   const later = next();
-  scene.feed.publish(weights, 8);
+  scene.feed.publish(8);
   assert.equal(await later, 8);
   assert.ok(received.every((value) => value === -1));
+});
+
+const memory = SharedMemory.create();
+after(() => memory?.close());
+const skip = memory === null && 'this system has no files in memory';
+
+/** Two versions of the weights and one place. */
+async function sharingScene() {
+  assert.ok(memory);
+  assert.ok(memory.reserve(invitation.size, 3));
+  const tensor = (index: number) => memory.tensor(index, invitation.size);
+  const [even, odd, place] = [tensor(0), tensor(1), tensor(2)];
+  return { ...(await setUp([place], [even, odd])), even, odd, place };
+}
+
+test('a place in shared memory belongs to one worker at a time', { skip }, async () => {
+  const scene = await sharingScene();
+  assert.equal((await join(scene)).welcome.sharesMemory, false);
+  assert.equal((await join(scene, 2)).welcome.sharesMemory, false);
+  const first = await join(scene, 1);
+  assert.equal(first.welcome.sharesMemory, true);
+  assert.equal((await join(scene, 1)).welcome.sharesMemory, false);
+  scene.place.take(7); // a sum that is never told
+  const gone = once(scene.listener, 'gone');
+  first.work.cancel();
+  await gone;
+  assert.equal((await join(scene, 1)).welcome.sharesMemory, true);
+  assert.ok(scene.place.free);
+});
+
+test('a sum in shared memory arrives bit for bit, and its place is free after it', { skip }, async () => {
+  const scene = await sharingScene();
+  const { client, metadata } = await join(scene, 1);
+  const upload = client.Gradients(metadata, () => {});
+  for (const assignment of [0, 9]) {
+    const sum = Float32Array.from({ length: invitation.size }, (_, i) =>
+      Math.fround((assignment + 1) / (i + 1)),
+    );
+    const arrived = once(scene.listener, 'summed');
+    scene.place.take(assignment);
+    scene.place.write(assignment, 0, sum);
+    for (const piece of pieces) upload.write({ assignment, chunk: announce(0, piece, sum.length) });
+    upload.write({ assignment, totals: { losses, seconds: 1 } });
+    assert.deepEqual((await arrived).slice(0, 2), ['ada-1', assignment]);
+    assert.deepEqual(scene.listener.sum, sum);
+    assert.ok(scene.place.free);
+  }
+  upload.end();
+});
+
+test('a sum that its place holds no more has failed, and the worker stays', { skip }, async () => {
+  const scene = await sharingScene();
+  const { client, metadata } = await join(scene, 1);
+  const upload = client.Gradients(metadata, () => {});
+  scene.place.take(6);
+  const failed = once(scene.listener, 'failed');
+  upload.write({ assignment: 5, chunk: announce(0, pieces[0], invitation.size) });
+  assert.deepEqual(await failed, ['ada-1', 5, 'its sum is in shared memory no more']);
+  assert.ok(!scene.listener.said.some(({ name }) => name === 'summing' || name === 'gone'));
+  upload.end();
+});
+
+test('a worker without a place that announces a sum is refused', { skip }, async () => {
+  const scene = await sharingScene();
+  const { client, metadata } = await join(scene);
+  const error = await new Promise<{ code?: number } | null>((resolve) => {
+    const upload = client.Gradients(metadata, resolve);
+    upload.write({ assignment: 1, chunk: announce(0, pieces[0], invitation.size) });
+  });
+  assert.equal(error?.code, status.INVALID_ARGUMENT);
+});
+
+test('readers in shared memory and over the wire get the same weights, also one that comes late', {
+  skip,
+}, async () => {
+  const scene = await sharingScene();
+  const versionIn = (call: EventEmitter, assembler: TensorAssembler) =>
+    new Promise<number>((resolve) => {
+      const take = (chunk: TensorChunk__Output) => {
+        if (!assembler.add(chunk)) return;
+        call.off('data', take);
+        resolve(chunk.version);
+      };
+      call.on('data', take);
+    });
+  const reader = (
+    metadata: Metadata,
+    client: ReturnType<typeof scene.dial>['client'],
+    places: SharedTensor[],
+  ) => {
+    const call = client.Weights({}, metadata);
+    call.on('error', () => {});
+    const received = [0, 1].map(() => new Float32Array(invitation.size));
+    const assemblers = received.map((each, slot) => new TensorAssembler(each, places[slot] ?? null));
+    return { received, next: (version: number) => versionIn(call, assemblers[version % 2]) };
+  };
+  const sharer = await join(scene, 1);
+  const inside = reader(sharer.metadata, sharer.client, [scene.even, scene.odd]);
+  scene.weights.fill(1);
+  let told = inside.next(4);
+  scene.feed.publish(4);
+  assert.equal(await told, 4);
+  assert.ok(inside.received[0].every((value) => value === 1));
+  // Nobody was sent version 4, of which no copy was made.
+  const other = await join(scene);
+  const outside = reader(other.metadata, other.client, []);
+  assert.equal(await outside.next(4), 4);
+  assert.deepEqual(outside.received[0], inside.received[0]);
+  told = inside.next(5);
+  const also = outside.next(5);
+  scene.feed.begin(5);
+  scene.weights.fill(2);
+  scene.feed.fill(0, invitation.size);
+  assert.deepEqual(await Promise.all([told, also]), [5, 5]);
+  assert.ok(inside.received[1].every((value) => value === 2));
+  assert.deepEqual(outside.received[1], inside.received[1]);
 });

@@ -10,6 +10,7 @@ import {
   readChunk,
   type Server,
   type Shape,
+  type SharedTensor,
   status,
   TensorError,
   Training,
@@ -72,15 +73,20 @@ export interface Service {
   finish(reason: string): void;
 }
 
-/** The three calls of proto/manyhands/v1/training.proto, turned into sessions and events. */
+/**
+ * The three calls of proto/manyhands/v1/training.proto, turned into sessions and events.
+ * @param places of sums in memory that workers of this machine share
+ */
 export function createService(
   token: string,
   invitation: Invitation,
   feed: WeightsFeed,
+  places: readonly SharedTensor[],
   choices: Choices,
   listener: ServiceListener,
 ): Service {
-  const members = new Set<string>();
+  /** With the place of its sums in shared memory. */
+  const members = new Map<string, SharedTensor | null>();
   const uploading = new Set<string>();
   let joined = 0;
   let finished: string | null = null;
@@ -90,6 +96,14 @@ export function createService(
   const memberOf = (metadata: Metadata): string | null => {
     const worker = String(metadata.get('worker')[0] ?? '');
     return isInvited(metadata, token) && members.has(worker) ? worker : null;
+  };
+
+  /** The place with that number, counted from 1, for one member only. */
+  const takePlace = (number: number): SharedTensor | null => {
+    const place = places[number - 1] ?? null;
+    if (place === null || [...members.values()].includes(place)) return null;
+    place.release();
+    return place;
   };
 
   const handlers: TrainingHandlers = {
@@ -150,8 +164,9 @@ export function createService(
           turn = choices.ask(hello.machine, (known) => {
             if (over) return;
             id = worker;
-            members.add(worker);
-            write({ welcome: { ...welcome, worker, choices: known } });
+            const place = takePlace(hello?.place ?? 0);
+            members.set(worker, place);
+            write({ welcome: { ...welcome, worker, choices: known, sharesMemory: place !== null } });
           });
           if (turn === null) refuse('the run has workers on too many kinds of machines already');
           return;
@@ -208,7 +223,8 @@ export function createService(
     },
 
     Weights(call) {
-      if (memberOf(call.metadata) === null) {
+      const worker = memberOf(call.metadata);
+      if (worker === null) {
         call.emit('error', {
           code: status.UNAUTHENTICATED,
           details: 'only a worker of this run may read its weights',
@@ -216,7 +232,7 @@ export function createService(
         return;
       }
       call.on('error', () => {});
-      void feed.subscribe(call);
+      void feed.subscribe(call, members.get(worker) != null);
     },
 
     Gradients(call, callback) {
@@ -229,6 +245,7 @@ export function createService(
         return;
       }
       uploading.add(worker);
+      const place = members.get(worker) ?? null;
       let over = false;
       const close = (error: { code: status; details: string } | null) => {
         if (over) return;
@@ -240,15 +257,20 @@ export function createService(
         if (over) return;
         listener.heard(worker);
         if (chunk) {
-          listener.received(chunk.data.length);
           try {
-            const { piece, values } = readChunk(chunk, size);
+            const { piece, values } = readChunk(chunk, size, place && { tensor: place, tag: assignment });
+            if (values === null) {
+              listener.failed(worker, assignment, 'its sum is in shared memory no more');
+              return;
+            }
+            listener.received(values.byteLength);
             listener.summing(worker, assignment, piece, values);
           } catch (error) {
             if (!(error instanceof TensorError)) throw error;
             return close({ code: status.INVALID_ARGUMENT, details: error.message });
           }
         }
+        if (totals) place?.release();
         if (totals?.losses) listener.summed(worker, assignment, totals.losses);
       });
       call.on('end', () => close(null));

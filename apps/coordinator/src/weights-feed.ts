@@ -1,73 +1,85 @@
 import { span } from '@manyhands/core/trace';
 import {
+  announce,
   CHUNK_VALUES,
   ChunkMemory,
   type EncodedChunk,
   type MessageWriter,
   type Piece,
   piecesOf,
+  type SharedTensor,
   sendAll,
+  type TensorChunk,
 } from '@manyhands/proto';
 
-type Reader = MessageWriter<EncodedChunk> & { end(): void };
+type Reader = MessageWriter<TensorChunk> & { end(): void };
 
-/** An immutable copy of one version, as the messages that all readers share; it fills as the weights become final. */
+/** One version as it becomes final. */
 interface Snapshot {
   readonly version: number;
-  readonly memories: readonly ChunkMemory[];
-  readonly chunks: EncodedChunk[];
-  /** How many are being sent it now. */
+  /** By piece: whether it is final. */
+  readonly final: boolean[];
+  /** By piece, where a reader is sent the data: an immutable copy, as the message that all readers share. */
+  readonly copies: EncodedChunk[];
+  /** How many are being sent the data now. */
   readers: number;
 }
 
 /**
- * Every version of the weights, to every reader, from its first piece on. A slow reader still finishes the version that
- * it began while the next is computed; the versions in between it never sees.
+ * Every version of the weights, to every reader, from its first piece on. A reader of this machine is told where in
+ * shared memory a piece is; to others it is sent. A slow one of these still finishes the version that it began while the
+ * next is computed; the versions in between it never sees.
  */
 export class WeightsFeed {
   private readonly pieces: readonly Piece[];
   private current: Snapshot | null = null;
   private closed = false;
-  /** Memory of versions that nobody reads any more. */
-  private readonly spare: (readonly ChunkMemory[])[] = [];
+  /** Readers that are sent the data. */
+  private sending = 0;
+  /** By piece: memory of copies that nobody reads any more. */
+  private readonly spare: ChunkMemory[][];
   /** Wakes all that wait for something new. */
   private readonly wakers = new Set<() => void>();
 
   /**
-   * @param size of the flat weights
+   * @param weights flat; overwritten from `begin` to the last `fill`
    * @param counted is told the bytes of every version that a reader begins
+   * @param shared holds the versions with an even number and those with an odd one
    */
   constructor(
-    private readonly size: number,
+    private readonly weights: Float32Array,
     private readonly counted: (bytes: number) => void,
+    private readonly shared: readonly [SharedTensor, SharedTensor] | null = null,
   ) {
-    this.pieces = piecesOf(size);
+    this.pieces = piecesOf(weights.length);
+    this.spare = this.pieces.map(() => []);
   }
 
   /** A whole version at once. */
-  publish(weights: Float32Array, version: number): void {
+  publish(version: number): void {
     this.begin(version);
-    this.fill(weights, 0, this.size);
+    this.fill(0, this.weights.length);
   }
 
   /** Begins a version, after the last one was filled. */
   begin(version: number): void {
     const last = this.current;
-    const memories = this.spare.pop() ?? this.pieces.map(({ from, to }) => new ChunkMemory(to - from));
-    this.current = { version, memories, chunks: [], readers: 0 };
+    this.shared?.[version % 2].take(version);
+    this.current = { version, final: [], copies: [], readers: 0 };
     if (last !== null) this.retire(last);
     this.wake();
   }
 
-  /** The weights from … to−1 of the version that was begun, on the grid, are final: they are copied here. */
-  fill(weights: Float32Array, from: number, to: number): void {
-    if (this.current === null) throw new Error('no version was begun');
+  /** The weights from … to−1 of the version that was begun, on the grid, are final. */
+  fill(from: number, to: number): void {
+    const { current, weights, shared } = this;
+    if (current === null) throw new Error('no version was begun');
     const began = performance.now();
-    const { version, memories, chunks } = this.current;
+    const { version } = current;
     for (const piece of this.pieces.slice(Math.ceil(from / CHUNK_VALUES), Math.ceil(to / CHUNK_VALUES))) {
-      const memory = memories[piece.index];
-      memory.values.set(weights.subarray(piece.from, piece.to));
-      chunks[piece.index] = memory.chunk(version, piece, this.size);
+      current.final[piece.index] = true;
+      shared?.[version % 2].write(version, piece.from, weights.subarray(piece.from, piece.to));
+      if (shared === null || this.sending > 0) this.copy(current, piece);
     }
     span('publish', began, { version, from, to });
     this.wake();
@@ -78,8 +90,11 @@ export class WeightsFeed {
     this.wake();
   }
 
-  /** Feeds one reader until it goes or the feed closes. */
-  async subscribe(reader: Reader): Promise<void> {
+  /**
+   * Feeds one reader until it goes or the feed closes.
+   * @param shares whether it reads the shared memory itself
+   */
+  async subscribe(reader: Reader, shares = false): Promise<void> {
     let gone = false;
     for (const end of ['close', 'cancelled', 'error']) {
       reader.on(end, () => {
@@ -88,6 +103,7 @@ export class WeightsFeed {
       });
     }
     const over = () => this.closed || gone;
+    if (!shares) this.startSending();
     let sent: number | null = null;
     while (!over()) {
       const { current } = this;
@@ -95,24 +111,47 @@ export class WeightsFeed {
         await this.news();
         continue;
       }
-      current.readers += 1;
-      this.counted(this.size * Float32Array.BYTES_PER_ELEMENT);
-      if (!(await sendAll(reader, this.chunksOf(current, over)))) gone = true;
+      if (!shares) current.readers += 1;
+      this.counted(this.weights.byteLength);
+      if (!(await sendAll(reader, this.chunksOf(current, shares, over)))) gone = true;
+      sent = current.version;
+      if (shares) continue;
       current.readers -= 1;
       this.retire(current);
-      sent = current.version;
     }
+    if (!shares) this.sending -= 1;
     if (!gone) reader.end();
   }
 
-  private async *chunksOf({ chunks }: Snapshot, over: () => boolean): AsyncGenerator<EncodedChunk> {
-    for (const { index } of this.pieces) {
-      while (chunks[index] === undefined) {
+  private async *chunksOf(
+    { version, final, copies }: Snapshot,
+    shares: boolean,
+    over: () => boolean,
+  ): AsyncGenerator<TensorChunk> {
+    for (const piece of this.pieces) {
+      while (final[piece.index] !== true) {
         if (over()) return;
         await this.news();
       }
-      yield chunks[index];
+      yield shares ? announce(version, piece, this.weights.length) : copies[piece.index];
     }
+  }
+
+  /** From here on, whatever becomes final is copied, as what is final already, which the weights still hold. */
+  private startSending(): void {
+    this.sending += 1;
+    const { current } = this;
+    if (current === null) return;
+    for (const piece of this.pieces) {
+      if (current.final[piece.index] && current.copies[piece.index] === undefined) this.copy(current, piece);
+    }
+  }
+
+  private copy({ version, copies }: Snapshot, piece: Piece): void {
+    const { from, to, index } = piece;
+    const memory = this.spare[index].pop() ?? new ChunkMemory(to - from);
+    memory.values.set(this.weights.subarray(from, to));
+    copies[index] = memory.chunk(version, piece, this.weights.length);
   }
 
   private news(): Promise<void> {
@@ -126,6 +165,11 @@ export class WeightsFeed {
   }
 
   private retire(snapshot: Snapshot): void {
-    if (snapshot !== this.current && snapshot.readers === 0) this.spare.push(snapshot.memories);
+    if (snapshot === this.current || snapshot.readers > 0) return;
+    for (const { index } of this.pieces) {
+      const copy = snapshot.copies[index];
+      if (copy !== undefined) this.spare[index].push(copy.memory);
+    }
+    snapshot.copies.length = 0;
   }
 }

@@ -5,6 +5,7 @@ import { BufferPool } from '@manyhands/core/reduce';
 import { span } from '@manyhands/core/trace';
 import {
   type Assignment__Output,
+  announce,
   CHUNK_VALUES,
   ChunkMemory,
   type CoordinatorMessage__Output,
@@ -15,6 +16,8 @@ import {
   type PartialSum,
   PROTOCOL_VERSION,
   piecesOf,
+  type SharedMemory,
+  type SharedTensor,
   sendAll,
   status,
   TensorAssembler,
@@ -33,6 +36,7 @@ export interface SessionOptions {
   readonly name: string;
   readonly version: string;
   readonly shards: LocalShards;
+  readonly shared: { readonly memory: SharedMemory; readonly place: number } | undefined;
   status(text: string): void;
 }
 
@@ -109,7 +113,10 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     callMetadata.set('worker', welcome.worker);
 
     const weights = client.Weights({}, callMetadata);
-    const assemblers = [0, 1].map((slot) => new TensorAssembler(pool.weightsFor(slot)));
+    const shared = welcome.sharesMemory ? options.shared : undefined;
+    const tensor = (index: number) => shared?.memory.tensor(index, model.size) ?? null;
+    const assemblers = [0, 1].map((slot) => new TensorAssembler(pool.weightsFor(slot), tensor(slot)));
+    const place = shared === undefined ? null : tensor(1 + shared.place);
     let arriving = 0;
     weights.on('data', (chunk) => {
       if (chunk.offset === 0) arriving = performance.now();
@@ -134,7 +141,9 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     const upload = (sum: RangeSum, assignment: Assignment__Output) => {
       const sent = sending.then(async () => {
         const began = performance.now();
-        const messages = messagesOf(sum, assignment, model.size, memories);
+        // Not over a sum that the coordinator has not read yet.
+        const where = place?.free ? place : null;
+        const messages = messagesOf(sum, assignment, model.size, memories, where);
         await sendAll<EncodedPartialSum | PartialSum>(gradients, messages, (message) => {
           if ('memory' in message) memories.push(message.memory);
         });
@@ -186,7 +195,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     });
     joined = true;
     options.status(
-      `${welcome.worker} computes with ${backend} (${mode}, ${device}) on ${threads(options.threads)}: ${pool.reason}`,
+      `${welcome.worker} computes with ${backend} (${mode}, ${device}) on ${threads(options.threads)}: ${pool.reason}${shared ? '; weights and sums are in shared memory' : ''}`,
     );
     const beat = setInterval(() => work.write({ heartbeat: {} }), welcome.heartbeatSeconds * 1000);
     close = () => {
@@ -224,6 +233,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       name: options.name || hostname(),
       threads: options.threads,
       machine: machineKind(),
+      place: options.shared?.place ?? 0,
     },
   });
 
@@ -237,23 +247,36 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   };
 }
 
-/** What a sum is sent as: its pieces from the last to the first, each as soon as it is final, then the totals. */
+/**
+ * What a sum is sent as: its pieces from the last to the first, each as soon as it is final, then the totals.
+ * @param place in shared memory, where the pieces are put instead of being sent
+ */
 async function* messagesOf(
   sum: RangeSum,
   { id, step }: Assignment__Output,
   size: number,
   memories: ChunkMemory[],
+  place: SharedTensor | null,
 ): AsyncGenerator<EncodedPartialSum | PartialSum> {
   const began = performance.now();
   const pools = new Map<number, BufferPool>();
+  place?.take(id);
   for (const piece of piecesOf(size).reverse()) {
     const length = piece.to - piece.from;
     await sum.final(piece.from);
     const memory = memories.pop() ?? new ChunkMemory(CHUNK_VALUES);
+    const values = memory.values.subarray(0, length);
     const pool = pools.get(length) ?? new BufferPool(length);
     pools.set(length, pool);
-    sum.read(piece.from, memory.values.subarray(0, length), pool);
-    yield memory.partialSum(id, step, piece, size);
+    sum.read(piece.from, values, pool);
+    if (place === null) {
+      yield memory.partialSum(id, step, piece, size);
+      continue;
+    }
+    const held = place.write(id, piece.from, values);
+    memories.push(memory);
+    if (!held) throw new Error('its place in shared memory was taken');
+    yield { assignment: id, chunk: announce(step, piece, size) };
   }
   const losses = await sum.losses;
   yield { assignment: id, totals: { losses, seconds: (performance.now() - began) / 1000 } };

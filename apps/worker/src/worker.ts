@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import { startTrace, writeTrace } from '@manyhands/core/trace';
-import { parseJoinUrl } from '@manyhands/proto';
+import { parseJoinUrl, type SharedMemory } from '@manyhands/proto';
 import { openSession, type SessionEnd } from './session.js';
 import { LocalShards } from './shards.js';
 
@@ -16,6 +16,8 @@ export interface WorkerOptions {
   readonly version?: string;
   /** Folders of token shards, separated as in PATH. */
   readonly shards?: string;
+  /** Memory that the coordinator shares with this worker, which has the place of this number there, counted from 1. */
+  readonly shared?: { readonly memory: SharedMemory; readonly place: number } | undefined;
   /** A file for what was done when, in Chrome's trace format. */
   readonly trace?: string;
   report(event: { kind: 'status' | 'warning'; text: string }): void;
@@ -44,8 +46,8 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
   let leave = () => {};
 
   const session = async (): Promise<SessionEnd> => {
-    const { threads, backend, name, version = 'unknown' } = options;
-    const opened = openSession({ join, threads, backend, name, version, shards, status });
+    const { threads, backend, name, shared, version = 'unknown' } = options;
+    const opened = openSession({ join, threads, backend, name, version, shards, shared, status });
     leave = opened.leave;
     return opened.done;
   };

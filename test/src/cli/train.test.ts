@@ -198,6 +198,13 @@ test('a second Ctrl-C leaves at once', async (context) => {
   assert.equal(stdout, '', 'it did not wait for the step to be saved');
 });
 
+test('train shares memory with its workers where the system has it', onLinux, async (context) => {
+  const { folder, args } = workplace(context, 2);
+  const { status, stderr } = await manyhands([...args, '--workers', '2'], { cwd: folder });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /worker-1.* computes with .*; weights and sums are in shared memory/);
+});
+
 test('workers do not outlive a train process that is killed', onLinux, async (context) => {
   const { folder, args } = workplace(context, 1_000_000);
   const running = start([...args, '--workers', '2'], { cwd: folder });

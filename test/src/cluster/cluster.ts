@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type RunEvent, type RunSummary, startCoordinator } from '@manyhands/coordinator';
 import { parseConfig, type RunConfig } from '@manyhands/core/config';
+import { SharedMemory } from '@manyhands/proto';
 import { startWorker } from '@manyhands/worker';
 
 /** A folder that is gone after the test. */
@@ -64,6 +65,8 @@ export interface Outcome {
 export interface Crew {
   /** Threads of each worker in this process that is there from the start. */
   readonly threads: readonly number[];
+  /** How many of them, from the first on, share memory with the coordinator. */
+  readonly sharing?: number;
   /** Called for every event; may start or end workers, or stop the run. */
   readonly during?: (event: RunEvent, stage: Stage) => void;
 }
@@ -74,7 +77,7 @@ export interface Stage {
   /** A worker in this process; `shards` is where it looks for token shards of its own, `joinUrl` another way in. */
   join(
     threads: number,
-    options?: { backend?: 'cpu' | 'gpujs'; shards?: string; joinUrl?: string },
+    options?: { backend?: 'cpu' | 'gpujs'; shards?: string; joinUrl?: string; place?: number },
   ): { done: Promise<void>; leave(): void };
   /** A worker in a process of its own, which can be killed. */
   fork(threads: number): ChildProcess;
@@ -94,17 +97,27 @@ export async function run(config: RunConfig, out: string, crew: Crew, resume = f
     if (stage === null) early.push(event);
     else crew.during?.(event, stage);
   };
-  const coordinator = await startCoordinator({ config, out, resume, listen: '127.0.0.1:0', report });
+  const { sharing = 0 } = crew;
+  const memory = sharing > 0 ? SharedMemory.create() : null;
+  const coordinator = await startCoordinator({
+    config,
+    out,
+    resume,
+    listen: '127.0.0.1:0',
+    shared: memory === null ? undefined : { memory, workers: sharing },
+    report,
+  });
   stage = {
     joinUrl: coordinator.joinUrl,
     stop: () => coordinator.stop(),
-    join(threads, { backend = 'cpu', shards = '', joinUrl = coordinator.joinUrl } = {}) {
+    join(threads, { backend = 'cpu', shards = '', joinUrl = coordinator.joinUrl, place = 0 } = {}) {
       const worker = startWorker({
         join: joinUrl,
         threads,
         backend,
         name: 'inside',
         shards,
+        shared: memory !== null && place > 0 ? { memory, place } : undefined,
         report: () => {},
       });
       worker.done.catch(() => {}); // told below, when the run is over
@@ -121,12 +134,15 @@ export async function run(config: RunConfig, out: string, crew: Crew, resume = f
     },
   };
   for (const event of early) crew.during?.(event, stage);
-  for (const threads of crew.threads) stage.join(threads);
+  for (const [index, threads] of crew.threads.entries()) {
+    stage.join(threads, index < sharing ? { place: index + 1 } : {});
+  }
   try {
     const summary = await coordinator.done;
     await Promise.all(workers);
     return { summary, events };
   } finally {
     for (const child of processes) child.kill('SIGKILL');
+    memory?.close();
   }
 }

@@ -57,6 +57,25 @@ test('three workers of different sizes', async () => {
   assertSame(await run(config, join(folder, 'workers'), { threads: [1, 2, 1] }));
 });
 
+test('workers that share memory with the coordinator, beside one that does not', async () => {
+  assertSame(await run(config, join(folder, 'sharing'), { threads: [1, 2, 1], sharing: 2 }));
+});
+
+test('a worker that comes back to its place in shared memory', async () => {
+  let first: { leave(): void } | null = null;
+  const outcome = await run(config, join(folder, 'again'), {
+    threads: [],
+    sharing: 1,
+    during(event, stage) {
+      if (event.kind === 'status' && /^listening/.test(event.text)) first = stage.join(1, { place: 1 });
+      if (event.kind !== 'step' || event.step !== 3) return;
+      first?.leave();
+      stage.join(1, { place: 1 });
+    },
+  });
+  assertSame(outcome);
+});
+
 test('a worker that has the token shards is sent positions instead of tokens', async () => {
   const out = join(folder, 'shards');
   const outcome = await run(config, out, {

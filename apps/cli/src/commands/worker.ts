@@ -1,10 +1,12 @@
 import { availableParallelism, hostname } from 'node:os';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
+import { SharedMemory } from '@manyhands/proto';
 import { startWorker } from '@manyhands/worker';
 import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
 import { Interrupt } from '../interrupt.js';
+import { MEMORY_DESCRIPTOR } from '../local-workers.js';
 import { nativeNote } from '../machine.js';
 import { choice, subcommand, whole } from '../options.js';
 import { note, noteColors } from '../output.js';
@@ -51,6 +53,7 @@ async function work(options: WorkerOptions): Promise<number> {
     version,
     ...traceOption(options.trace),
     shards: process.env.MANYHANDS_SHARDS ?? '',
+    shared: ofTrain ? sharedMemory() : undefined,
     report: (event) => {
       if (!ofTrain)
         note(event.kind === 'warning' ? `${noteColors.yellow('warning:')} ${event.text}` : event.text);
@@ -69,4 +72,10 @@ async function work(options: WorkerOptions): Promise<number> {
   await working.done;
   interrupt.dispose();
   return interrupt.happened && !ofTrain ? exitStatus.interrupted : exitStatus.done;
+}
+
+/** What `train` shares with its workers, and this one's place in it. */
+function sharedMemory() {
+  const place = Number(process.env.MANYHANDS_PLACE ?? 0);
+  return place > 0 ? { memory: SharedMemory.inherited(MEMORY_DESCRIPTOR), place } : undefined;
 }

@@ -12,9 +12,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const main = path.join(root, 'apps/cli/dist/main.js');
 const pytorch = path.join(root, 'scripts/peers/pytorch.py');
 
-/** Steps are few: a step of gpt2 takes a second or more, and rounds tell more than steps. */
+/** As few steps as tell something, after those in which a compiler still works: rounds tell more than steps. */
 const shapes = {
-  nano: { preset: 'nano', set: {}, steps: 60, warmup: 10 },
+  nano: { preset: 'nano', set: {}, steps: 300, warmup: 100 },
   small: { preset: 'small', set: {}, steps: 12, warmup: 3 },
   gpt2: {
     preset: 'gpt2',

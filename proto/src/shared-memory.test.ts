@@ -67,7 +67,9 @@ test('who holds an array no more neither reads nor writes it', { skip }, () => {
   assert.equal(one.read(4, 0, read), false);
   assert.ok(one.read(5, 0, read));
   assert.deepEqual(read, tensor(10, 3));
-  other.release();
+  one.give(4);
+  assert.equal(other.free, false, 'what is another’s is not given back');
+  other.give(5);
   assert.ok(one.free);
   assert.equal(one.read(5, 0, read), false);
 });

@@ -74,6 +74,11 @@ export class SharedTensor {
     this.writeTag(tag + 1);
   }
 
+  /** As `release`, where it still holds `tag`. */
+  give(tag: number): void {
+    if (this.readTag() === tag + 1) this.release();
+  }
+
   release(): void {
     this.writeTag(FREE);
   }

@@ -194,6 +194,10 @@ export class Conductor implements ServiceListener {
       case 'accept':
         this.accept(command.assignment, losses);
         break;
+      case 'cancel':
+        this.uploads.delete(command.assignment.id);
+        this.sessions.get(command.assignment.worker)?.cancel(command.assignment.id);
+        break;
       case 'step':
         this.step().then(
           () => this.post({ kind: 'stepped' }),

@@ -310,7 +310,8 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
           const present = new Set(driver.state.members.map((member) => member.id));
           if (driver.state.phase.name === 'computing') {
             const { job } = driver.state.phase;
-            const held = [...job.pending, ...job.assigned.map(({ range }) => range)];
+            const assigned = new Map(job.assigned.map(({ range }) => [range.first, range]));
+            const held = [...job.pending, ...assigned.values()];
             assert.equal(
               held.reduce((sum, range) => sum + range.count, job.done),
               job.total,
@@ -328,4 +329,114 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
       },
     ),
   );
+});
+
+/** Answers what is open in the order of its end, each worker computing with its own speed, until `steps` are done. */
+function race(driver: Driver, speeds: Readonly<Record<string, number>>, steps: number) {
+  const durations: number[] = [];
+  const clock = new Map<string, number>();
+  let began = driver.now;
+  while (driver.state.step < steps && driver.state.phase.name === 'computing') {
+    const before = driver.state.step;
+    const ends = [...driver.open.values()].map((command) => {
+      const { worker, range, since } = command.assignment;
+      return { command, end: Math.max(since, clock.get(worker) ?? 0) + range.count / speeds[worker] };
+    });
+    // A worker computes in the order in which it was given work: its first end is its next.
+    const next = ends.reduce((first, other) => (other.end < first.end ? other : first));
+    driver.now = Math.max(driver.now, next.end);
+    clock.set(next.command.assignment.worker, driver.now);
+    driver.open.delete(next.command.assignment.id);
+    driver.send(answer(next.command));
+    if (driver.state.step === before) continue;
+    driver.open.clear();
+    for (const command of driver.log.slice(driver.log.findLastIndex(({ do: what }) => what === 'step')))
+      if (command.do === 'assign') driver.open.set(command.assignment.id, command);
+    durations.push(driver.now - began);
+    began = driver.now;
+  }
+  return durations;
+}
+
+test('ranges follow measured speed: after a few steps both of two unequal workers are busy to the end', () => {
+  const driver = new Driver({ steps: 30, microBatches: 64, minWorkers: 2 });
+  driver.send({ kind: 'joined', worker: 'laptop', threads: 2 });
+  driver.send({ kind: 'joined', worker: 'server', threads: 2 });
+  const durations = race(driver, { laptop: 0.01, server: 0.05 }, 30);
+  const ideal = 64 / 0.06;
+  assert.ok(durations[0] > 2 * ideal, 'the first step does not know');
+  for (const duration of durations.slice(5)) assert.ok(duration <= 1.1 * ideal, `${durations}`);
+});
+
+test('a worker at a tenth of the speed costs the others next to nothing', () => {
+  const alone = new Driver({ steps: 30, microBatches: 32, minWorkers: 2 });
+  alone.send({ kind: 'joined', worker: 'a', threads: 1 });
+  alone.send({ kind: 'joined', worker: 'b', threads: 1 });
+  const [last] = race(alone, { a: 0.01, b: 0.01 }, 30).slice(-1);
+  const mixed = new Driver({ steps: 30, microBatches: 32, minWorkers: 3 });
+  for (const worker of ['a', 'b', 'slow']) mixed.send({ kind: 'joined', worker, threads: 1 });
+  const durations = race(mixed, { a: 0.01, b: 0.01, slow: 0.001 }, 30);
+  for (const duration of durations.slice(5))
+    assert.ok(duration <= 1.15 * last, `${durations} against ${last}`);
+});
+
+test('the range of one that is late is given to an idle one too; the first answer counts and the other is told', () => {
+  const driver = new Driver({ steps: 3, microBatches: 4, minWorkers: 2 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.now = 100;
+  for (const one of [...driver.open.values()]) driver.send(answer(one)); // the first step
+  const [first, second] = driver.log.filter((command) => command.do === 'assign').slice(2, 4);
+  assert.ok(first.do === 'assign' && second.do === 'assign');
+  assert.deepEqual([first.assignment.worker, second.assignment.worker], ['a', 'b']);
+  driver.now = first.assignment.since + 100;
+  assert.deepEqual(
+    driver.send(answer(first)).map(({ do: what }) => what),
+    ['accept'],
+  );
+  driver.now += 99; // b is late, but not by as long as it would take a
+  driver.send({ kind: 'heard', worker: 'b' });
+  driver.send({ kind: 'heard', worker: 'a' });
+  assert.deepEqual(driver.send({ kind: 'tick' }), []);
+  driver.now += 2;
+  const [again] = driver.send({ kind: 'tick' });
+  assert.ok(again.do === 'assign' && again.assignment.worker === 'a');
+  assert.deepEqual(again.assignment.range, second.assignment.range);
+  assert.deepEqual(driver.send({ kind: 'tick' }), [], 'to one only');
+  driver.now += 50;
+  const told = driver.send(answer(again));
+  assert.deepEqual(
+    told.slice(0, 3).map(({ do: what }) => what),
+    ['accept', 'cancel', 'step'],
+  );
+  assert.deepEqual(driver.send(answer(second)), [], 'its own answer is late');
+});
+
+test('a range that two hold is not given away again when one of them goes or fails', () => {
+  for (const how of ['left', 'failed'] as const) {
+    const driver = new Driver({ steps: 3, microBatches: 2, minWorkers: 2 });
+    for (const worker of ['a', 'b']) driver.send({ kind: 'joined', worker, threads: 1 });
+    driver.now = 100;
+    for (const one of [...driver.open.values()]) driver.send(answer(one)); // the first step
+    const [first, second] = driver.log.filter((command) => command.do === 'assign').slice(2, 4);
+    assert.ok(first.do === 'assign' && second.do === 'assign');
+    driver.now += 100;
+    driver.send(answer(first));
+    driver.now += 150;
+    driver.send({ kind: 'heard', worker: 'b' });
+    driver.send({ kind: 'heard', worker: 'a' });
+    const [again] = driver.send({ kind: 'tick' });
+    assert.ok(again.do === 'assign');
+    const event: Event =
+      how === 'left'
+        ? { kind: 'left', worker: 'b', reason: 'x' }
+        : { kind: 'failed', worker: 'b', assignment: second.assignment.id, reason: 'x' };
+    const after = driver.send(event);
+    assert.deepEqual(
+      after.filter((command) => command.do === 'assign' && command.assignment.worker === 'a'),
+      [],
+    );
+    const told = driver.send(answer(again));
+    assert.ok(told.some(({ do: what }) => what === 'step'));
+  }
 });

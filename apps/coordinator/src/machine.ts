@@ -1,5 +1,6 @@
 import type { Range } from '@manyhands/core/reduce';
 import { distribute, evaluationPieces, type Share, shareOut } from './shares.js';
+import { forgiven, measured, overtaken, type Paced, speedsOf } from './speeds.js';
 
 /**
  * Every decision of a run, as one pure function: (state, event, now) → (state, commands). It has no clock, socket,
@@ -28,9 +29,14 @@ export type JobKind = 'train' | 'evaluate';
 
 export interface Assignment extends Share {
   readonly id: number;
+  /** When it was given. */
+  readonly since: number;
 }
 
-/** The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned and done. */
+/**
+ * The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned and done. A range may
+ * be assigned to a second worker as well, where the first one is late: the first whole answer counts.
+ */
 export interface Job {
   readonly kind: JobKind;
   readonly step: number;
@@ -50,9 +56,7 @@ export type Phase =
   | { readonly name: 'stepping' | 'concluding' }
   | { readonly name: 'finished' };
 
-export interface Member {
-  readonly id: string;
-  readonly threads: number;
+export interface Member extends Paced {
   readonly lastHeard: number;
 }
 
@@ -96,6 +100,8 @@ export type Command =
   | { readonly do: 'assign'; readonly kind: JobKind; readonly step: number; readonly assignment: Assignment }
   /** The answer counts: add it to the sum. An answer without this command is dropped. */
   | { readonly do: 'accept'; readonly assignment: Assignment }
+  /** Another one has answered for the range: what its worker still computes of it is for nothing. */
+  | { readonly do: 'cancel'; readonly assignment: Assignment }
   | { readonly do: 'step' | 'conclude' | 'save' }
   | { readonly do: 'refuse' | 'dismiss'; readonly worker: string; readonly reason: string }
   | { readonly do: 'note'; readonly event: string; readonly worker?: string; readonly reason: string }
@@ -137,30 +143,33 @@ export function decide(state: State, event: Event, now: number): Decision {
     case 'joined':
       return join(state, event, now);
     case 'left':
-      return remove(state, event.worker, [
+      return remove(state, event.worker, now, [
         { do: 'note', event: 'left', worker: event.worker, reason: event.reason },
       ]);
     case 'heard':
       return { state: heard(state, event.worker, now), commands: [] };
     case 'answered':
-      return answered(heard(state, event.worker, now), event);
+      return answered(heard(state, event.worker, now), event, now);
     case 'failed':
-      return failed(heard(state, event.worker, now), event);
+      return failed(heard(state, event.worker, now), event, now);
     case 'stepped':
-      return advance({ ...state, step: state.step + 1, improved: false, phase: { name: 'gathering' } });
+      return advance({ ...state, step: state.step + 1, improved: false, phase: { name: 'gathering' } }, now);
     case 'evaluated':
-      return advance({
-        ...state,
-        evaluatedAt: state.step,
-        improved: event.improved,
-        phase: { name: 'gathering' },
-      });
+      return advance(
+        {
+          ...state,
+          evaluatedAt: state.step,
+          improved: event.improved,
+          phase: { name: 'gathering' },
+        },
+        now,
+      );
     case 'saved':
-      return advance({ ...state, saving: false });
+      return advance({ ...state, saving: false }, now);
     case 'tick':
       return tick(state, now);
     case 'stop':
-      return stop(state, { reason: event.reason, interrupted: event.interrupted });
+      return stop(state, { reason: event.reason, interrupted: event.interrupted }, now);
     default:
       event satisfies never;
       return { state, commands: [] };
@@ -168,7 +177,7 @@ export function decide(state: State, event: Event, now: number): Decision {
 }
 
 /** What comes next, from the numbers alone: evaluate, save while going on, finish, or compute another step. */
-function advance(state: State): Decision {
+function advance(state: State, now: number): Decision {
   if (state.phase.name !== 'gathering') return { state, commands: [] };
   const { plan, step } = state;
   const ending = state.stop !== null || step >= plan.steps;
@@ -178,10 +187,10 @@ function advance(state: State): Decision {
     state.evaluatedAt !== step &&
     (due(plan.evalEvery) || (ending && plan.evalEvery > 0)) &&
     !state.stop?.interrupted;
-  if (evaluationDue) return begin(state, 'evaluate', plan.evaluationBatches);
+  if (evaluationDue) return begin(state, 'evaluate', plan.evaluationBatches, now);
   if (state.savedAt !== step && (ending || state.improved || due(plan.checkpointEvery))) {
     if (state.saving) return { state, commands: [] }; // one at a time
-    const next = advance({ ...state, savedAt: step, saving: true, improved: false });
+    const next = advance({ ...state, savedAt: step, saving: true, improved: false }, now);
     return { state: next.state, commands: [{ do: 'save' }, ...next.commands] };
   }
   if (ending) {
@@ -195,30 +204,70 @@ function advance(state: State): Decision {
       commands: [{ do: 'finish', reason, interrupted }],
     };
   }
-  return begin(state, 'train', plan.microBatches);
+  return begin(state, 'train', plan.microBatches, now);
 }
 
 /** Starts a job where enough workers are there: a step is shared out at once, an evaluation piece by piece. */
-function begin(state: State, kind: JobKind, total: number): Decision {
+function begin(state: State, kind: JobKind, total: number, now: number): Decision {
   const { members, step } = state;
   if (members.length < Math.max(1, state.plan.minWorkers)) return { state, commands: [] };
   const job: Job = { kind, step, total, pending: [], assigned: [], done: 0, failures: 0 };
-  if (kind === 'evaluate') return handOut(state, { ...job, pending: evaluationPieces(total) });
-  return assign(state, job, shareOut(members, total));
+  if (kind === 'evaluate') return handOut(state, { ...job, pending: evaluationPieces(total) }, now);
+  const shares = shareOut(speedsOf(members), total);
+  const given = new Set(shares.map(({ worker }) => worker));
+  const crew = members.map((member) => (given.has(member.id) ? member : forgiven(member, members)));
+  return assign({ ...state, members: crew }, job, shares, now);
 }
 
-/** Gives what is pending to the workers that are there. */
-function handOut(state: State, job: Job): Decision {
+/** Gives what is pending to the workers that are there, and what is late to those that have nothing to do. */
+function handOut(state: State, job: Job, now: number): Decision {
   const { total, assigned } = job;
-  const { shares, pending } = distribute(state.members, assigned, job.pending, {
-    total,
-    few: job.kind === 'evaluate',
-  });
-  return assign(state, { ...job, pending }, shares);
+  const speeds = speedsOf(state.members);
+  const few = job.kind === 'evaluate';
+  const { shares, pending } = distribute(speeds, assigned, job.pending, { total, few });
+  const idle = state.members.filter(
+    ({ id }) => ![...assigned, ...shares].some(({ worker }) => worker === id),
+  );
+  const again = pending.length > 0 ? [] : secondHands(state.members, assigned, idle, now);
+  return assign(state, { ...job, pending }, [...shares, ...again], now);
 }
 
-function assign(state: State, job: Job, shares: readonly Share[]): Decision {
-  const given = shares.map((share, i) => ({ ...share, id: state.nextAssignment + i }));
+/**
+ * For workers that are idle, ranges that others hold alone and are late with: where the idle one would be done before
+ * the first one is expected, or has let as much time pass since then.
+ */
+function secondHands(
+  members: readonly Member[],
+  assigned: readonly Assignment[],
+  idle: readonly Member[],
+  now: number,
+): Share[] {
+  if (members.every((member) => member.speed === null)) return []; // nobody knows what is late
+  const speeds = speedsOf(members);
+  const speed = (worker: string) => speeds.get(worker) ?? 1;
+  const due = new Map(members.map(({ id, lastAnswer }) => [id, lastAnswer]));
+  const late: { readonly share: Assignment; readonly wait: number }[] = [];
+  for (const share of assigned) {
+    const { worker, range, since } = share;
+    // A worker computes what it was given in that order.
+    const expected = Math.max(since, due.get(worker) ?? since) + range.count / speed(worker);
+    due.set(worker, expected);
+    const alone = assigned.every((other) => other === share || other.range.first !== range.first);
+    if (alone) late.push({ share, wait: Math.abs(expected - now) });
+  }
+  late.sort((a, b) => b.wait - a.wait);
+  const shares: Share[] = [];
+  for (const { id } of [...idle].sort((a, b) => speed(b.id) - speed(a.id))) {
+    const [longest] = late;
+    if (longest === undefined || longest.share.range.count / speed(id) > longest.wait) break;
+    shares.push({ worker: id, range: longest.share.range });
+    late.shift();
+  }
+  return shares;
+}
+
+function assign(state: State, job: Job, shares: readonly Share[], now: number): Decision {
+  const given = shares.map((share, i) => ({ ...share, id: state.nextAssignment + i, since: now }));
   const next: Job = { ...job, assigned: [...job.assigned, ...given] };
   const nextAssignment = state.nextAssignment + given.length;
   return {
@@ -233,7 +282,8 @@ function join(state: State, event: { worker: string; threads: number }, now: num
     const reason = `the run takes at most ${state.plan.maxWorkers} workers (cluster.maxWorkers)`;
     return { state, commands: [{ do: 'refuse', worker: event.worker, reason }] };
   }
-  const member: Member = { id: event.worker, threads: Math.max(1, event.threads), lastHeard: now };
+  const threads = Math.max(1, event.threads);
+  const member: Member = { id: event.worker, threads, lastHeard: now, speed: null, lastAnswer: now };
   const joined = { ...state, members: [...state.members, member] };
   const note: Command = {
     do: 'note',
@@ -241,24 +291,25 @@ function join(state: State, event: { worker: string; threads: number }, now: num
     worker: event.worker,
     reason: `${member.threads} ${member.threads === 1 ? 'thread' : 'threads'}`,
   };
-  const next = joined.phase.name === 'computing' ? handOut(joined, joined.phase.job) : advance(joined);
+  const next =
+    joined.phase.name === 'computing' ? handOut(joined, joined.phase.job, now) : advance(joined, now);
   return { state: next.state, commands: [note, ...next.commands] };
 }
 
 /** Takes a worker out; its unanswered ranges go to the others at once. */
-function remove(state: State, worker: string, commands: readonly Command[]): Decision {
+function remove(state: State, worker: string, now: number, commands: readonly Command[]): Decision {
   if (!state.members.some((member) => member.id === worker)) return { state, commands: [] };
   const members = state.members.filter((member) => member.id !== worker);
   const without = { ...state, members };
   if (state.phase.name !== 'computing') return { state: without, commands };
   const { job } = state.phase;
-  const orphans = job.assigned.filter((assignment) => assignment.worker === worker);
-  if (orphans.length === 0) return { state: without, commands };
-  const next = handOut(without, {
-    ...job,
-    pending: [...job.pending, ...orphans.map((assignment) => assignment.range)],
-    assigned: job.assigned.filter((assignment) => assignment.worker !== worker),
-  });
+  const assigned = job.assigned.filter((assignment) => assignment.worker !== worker);
+  const orphans = job.assigned.filter(
+    (assignment) => assignment.worker === worker && !isHeld(assigned, assignment.range),
+  );
+  const pending = [...job.pending, ...orphans.map((assignment) => assignment.range)];
+  const next = handOut(without, { ...job, pending, assigned }, now);
+  if (orphans.length === 0) return { state: next.state, commands: [...commands, ...next.commands] };
   const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
   const what = count === 1 ? '1 micro-batch' : `${count} micro-batches`;
   const reason = `${what} of step ${job.step + 1} to be done by others`;
@@ -275,29 +326,60 @@ function heard(state: State, worker: string, now: number): State {
   return { ...state, members };
 }
 
-function answered(state: State, event: Extract<Event, { kind: 'answered' }>): Decision {
+function isHeld(assigned: readonly Assignment[], { first }: Range): boolean {
+  return assigned.some(({ range }) => range.first === first);
+}
+
+function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now: number): Decision {
   const found = findAssignment(state, event);
   if (found === null) return { state, commands: [] };
   if (event.count !== found.assignment.range.count) {
     const reason = `answered for ${event.count} micro-batches instead of ${found.assignment.range.count}`;
-    return failed(state, { ...event, reason });
+    return failed(state, { ...event, reason }, now);
   }
   const { job, assignment } = found;
-  const accept: Command = { do: 'accept', assignment };
-  const done = job.done + assignment.range.count;
-  const assigned = job.assigned.filter((other) => other !== assignment);
-  if (done < job.total) {
-    const next = handOut(state, { ...job, done, assigned });
-    return { state: next.state, commands: [accept, ...next.commands] };
-  }
+  const { range } = assignment;
   const train = job.kind === 'train';
+  const overtakenOnes = job.assigned.filter(
+    (other) => other !== assignment && other.range.first === range.first,
+  );
+  const commands: Command[] = [
+    { do: 'accept', assignment },
+    ...overtakenOnes.map((other): Command => ({ do: 'cancel', assignment: other })),
+  ];
+  const paced = train ? pace(state, assignment, overtakenOnes, now) : state;
+  const done = job.done + range.count;
+  const assigned = job.assigned.filter((other) => other.range.first !== range.first);
+  if (done < job.total) {
+    const next = handOut(paced, { ...job, done, assigned }, now);
+    return { state: next.state, commands: [...commands, ...next.commands] };
+  }
   return {
-    state: { ...state, phase: { name: train ? 'stepping' : 'concluding' } },
-    commands: [accept, { do: train ? 'step' : 'conclude' }],
+    state: { ...paced, phase: { name: train ? 'stepping' : 'concluding' } },
+    commands: [...commands, { do: train ? 'step' : 'conclude' }],
   };
 }
 
-function failed(state: State, event: { worker: string; assignment: number; reason: string }): Decision {
+/** What an answer tells of the speed of those that had its range. */
+function pace(
+  state: State,
+  { worker, range, since }: Assignment,
+  late: readonly Assignment[],
+  now: number,
+): State {
+  const members = state.members.map((member) => {
+    if (member.id === worker) return measured(member, range.count, since, now);
+    const own = late.find((other) => other.worker === member.id);
+    return own === undefined ? member : overtaken(member, range.count, own.since, now);
+  });
+  return { ...state, members };
+}
+
+function failed(
+  state: State,
+  event: { worker: string; assignment: number; reason: string },
+  now: number,
+): Decision {
   const found = findAssignment(state, event);
   if (found === null) return { state, commands: [] };
   const { job, assignment } = found;
@@ -306,12 +388,9 @@ function failed(state: State, event: { worker: string; assignment: number; reaso
     const reason = `step ${job.step + 1} failed ${failures} times, the last time on ${event.worker}: ${event.reason}`;
     return { state: { ...state, phase: { name: 'finished' } }, commands: [{ do: 'abort', reason }] };
   }
-  const next = handOut(state, {
-    ...job,
-    failures,
-    pending: [...job.pending, assignment.range],
-    assigned: job.assigned.filter((other) => other !== assignment),
-  });
+  const assigned = job.assigned.filter((other) => other !== assignment);
+  const pending = isHeld(assigned, assignment.range) ? job.pending : [...job.pending, assignment.range];
+  const next = handOut(state, { ...job, failures, pending, assigned }, now);
   const note: Command = { do: 'note', event: 'failed', worker: event.worker, reason: event.reason };
   return { state: next.state, commands: [note, ...next.commands] };
 }
@@ -329,38 +408,47 @@ export function findAssignment(
   return assignment === undefined ? null : { job, assignment };
 }
 
-/** Dismisses the silent, and ends the run when its time is up. */
+/** Dismisses the silent, gives what is late to the idle, and ends the run when its time is up. */
 function tick(state: State, now: number): Decision {
   let next = state;
   const commands: Command[] = [];
   for (const { id, lastHeard } of state.members) {
     if (now - lastHeard <= state.plan.lostAfter) continue;
     const reason = `nothing heard for ${((now - lastHeard) / 1000).toFixed(1)} s`;
-    const decision = remove(next, id, [
+    const decision = remove(next, id, now, [
       { do: 'dismiss', worker: id, reason },
       { do: 'note', event: 'lost', worker: id, reason },
     ]);
     next = decision.state;
     commands.push(...decision.commands);
   }
+  if (next.phase.name === 'computing') {
+    const decision = handOut(next, next.phase.job, now);
+    next = decision.state;
+    commands.push(...decision.commands);
+  }
   const { maxTime } = state.plan;
   if (maxTime !== null && now - state.startedAt >= maxTime && next.stop === null) {
-    const decision = stop(next, { reason: `run.maxTime of ${maxTime / 1000} s is over`, interrupted: false });
+    const decision = stop(
+      next,
+      { reason: `run.maxTime of ${maxTime / 1000} s is over`, interrupted: false },
+      now,
+    );
     return { state: decision.state, commands: [...commands, ...decision.commands] };
   }
   return { state: next, commands };
 }
 
 /** Ends after what is under way; where nobody is there to finish it, at once. */
-function stop(state: State, request: { reason: string; interrupted: boolean }): Decision {
+function stop(state: State, request: { reason: string; interrupted: boolean }, now: number): Decision {
   const stopping = { ...state, stop: state.stop ?? request };
   if (stopping.phase.name === 'gathering') {
     // Without workers the last evaluation cannot be made: better saved than waiting.
     const hopeless = stopping.members.length === 0 ? { ...stopping, evaluatedAt: stopping.step } : stopping;
-    return advance(hopeless);
+    return advance(hopeless, now);
   }
   if (stopping.phase.name === 'computing' && stopping.members.length === 0) {
-    return advance({ ...stopping, evaluatedAt: stopping.step, phase: { name: 'gathering' } });
+    return advance({ ...stopping, evaluatedAt: stopping.step, phase: { name: 'gathering' } }, now);
   }
   return { state: stopping, commands: [] };
 }

@@ -28,6 +28,8 @@ export interface WorkerSession {
   readonly device: string;
   readonly hasData: boolean;
   assign(assignment: Assignment): void;
+  /** What was assigned is done by another. */
+  cancel(assignment: number): void;
   /** Says why and hangs up. */
   refuse(reason: string): void;
   drop(reason: string): void;
@@ -190,6 +192,7 @@ export function createService(
             device: clean(`${message.ready.backend} (${message.ready.mode}, ${message.ready.device})`),
             hasData: message.ready.hasData,
             assign: (assignment) => write({ assignment }),
+            cancel: (assignment) => write({ cancel: { assignment } }),
             refuse: (reason) => {
               ready = false;
               refuse(reason);

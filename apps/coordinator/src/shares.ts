@@ -7,26 +7,25 @@ export interface Share {
   readonly range: Range;
 }
 
-interface Crew {
-  readonly id: string;
-  readonly threads: number;
-}
+/** Workers in a fixed order, with what each of them does in some unit of time. */
+export type Speeds = ReadonlyMap<string, number>;
 
 /**
- * All of a step at once, by threads, in as few nodes of the summation tree as can be: each costs a gradient's way back.
+ * All of a step at once, by speed, so that the last one ends as early as can be; each part in as few nodes of the
+ * summation tree as can be, since each costs a gradient's way back.
  */
-export function shareOut(crew: readonly Crew[], total: number): Share[] {
-  const threads = crew.reduce((sum, member) => sum + member.threads, 0);
-  const shares: Share[] = [];
-  let before = 0;
-  let first = 0;
-  for (const member of crew) {
-    before += member.threads;
-    const end = Math.round((total * before) / threads);
-    shares.push(...alignedRanges(first, end - first, total).map((range) => ({ worker: member.id, range })));
-    first = end;
+export function shareOut(speeds: Speeds, total: number): Share[] {
+  const counts = new Map([...speeds.keys()].map((worker) => [worker, 0]));
+  for (let i = 0; i < total; i++) {
+    const worker = soonest(speeds, (id) => (counts.get(id) ?? 0) + 1);
+    if (worker !== null) counts.set(worker, (counts.get(worker) ?? 0) + 1);
   }
-  return shares;
+  let first = 0;
+  return [...counts].flatMap(([worker, count]) => {
+    const ranges = alignedRanges(first, count, total);
+    first += count;
+    return ranges.map((range) => ({ worker, range }));
+  });
 }
 
 /** Micro-batches of an evaluation that are handed out together, and how many such pieces a worker holds at most. */
@@ -42,16 +41,16 @@ export function evaluationPieces(total: number): Range[] {
 }
 
 /**
- * Gives what is pending to whoever has least to do for its threads. With `few`, nobody is given more than a few pieces,
- * and the rest stays pending; without, everything is given, split where several would otherwise stand idle.
+ * Gives what is pending to whoever is done with it first. With `few`, nobody is given more than a few pieces, and the
+ * rest stays pending; without, everything is given, split where several would otherwise stand idle.
  */
 export function distribute(
-  crew: readonly Crew[],
+  speeds: Speeds,
   held: readonly Share[],
   pending: readonly Range[],
   { total, few }: { readonly total: number; readonly few: boolean },
 ): { readonly shares: Share[]; readonly pending: Range[] } {
-  const loads = new Map(crew.map(({ id }) => [id, { pieces: 0, microBatches: 0 }]));
+  const loads = new Map([...speeds.keys()].map((id) => [id, { pieces: 0, microBatches: 0 }]));
   const load = (worker: string) => loads.get(worker) ?? { pieces: 0, microBatches: 0 };
   const hold = (worker: string, { count }: Range) => {
     const { pieces, microBatches } = load(worker);
@@ -61,17 +60,26 @@ export function distribute(
 
   const waiting = few
     ? [...pending]
-    : pending.flatMap((range) => splitRange(range, total, Math.max(1, crew.length)));
+    : pending.flatMap((range) => splitRange(range, total, Math.max(1, speeds.size)));
   const shares: Share[] = [];
   while (waiting.length > 0) {
     const [range] = waiting;
-    const free = crew.filter(({ id }) => !few || load(id).pieces < HELD_PIECES);
-    if (free.length === 0) break;
-    const cost = ({ id, threads }: Crew) => (load(id).microBatches + range.count) / threads;
-    const { id } = free.reduce((best, other) => (cost(other) < cost(best) ? other : best));
-    hold(id, range);
-    shares.push({ worker: id, range });
+    const free = new Map([...speeds].filter(([id]) => !few || load(id).pieces < HELD_PIECES));
+    const worker = soonest(free, (id) => load(id).microBatches + range.count);
+    if (worker === null) break;
+    hold(worker, range);
+    shares.push({ worker, range });
     waiting.shift();
   }
   return { shares, pending: waiting };
+}
+
+/** Who has done so many micro-batches first; the first of equals, null of none. */
+function soonest(speeds: Speeds, microBatches: (worker: string) => number): string | null {
+  let best: { readonly worker: string; readonly time: number } | null = null;
+  for (const [worker, speed] of speeds) {
+    const time = microBatches(worker) / speed;
+    if (best === null || time < best.time) best = { worker, time };
+  }
+  return best?.worker ?? null;
 }

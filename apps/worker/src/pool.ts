@@ -95,13 +95,21 @@ export class ThreadPool {
   /**
    * Begins the sum of the gradients over a node of the batch's tree, given its micro-batches in order.
    * @param grain told to the reader in steps of so many values
+   * @param signal aborts a sum that is of no use any more: it fails soon, or is done
    */
-  sum(microBatches: readonly MicroBatch[], version: number, seed: number, grain: number): RangeSum {
+  sum(
+    microBatches: readonly MicroBatch[],
+    version: number,
+    seed: number,
+    grain: number,
+    signal: AbortSignal,
+  ): RangeSum {
     const total = microBatches.length;
     const parts = splitRange({ first: 0, count: total }, total, this.threads).map((range) => ({
       range,
       output: this.free.pop() ?? sharedFloats(this.model.size),
     }));
+    const unwanted = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const answers = parts.map(async ({ range, output }, part) => {
       const task = ++this.lastTask;
       this.progress.set(task, (from) => sum.advance(part, from));
@@ -115,6 +123,7 @@ export class ThreadPool {
           microBatches: microBatches.slice(range.first, range.first + range.count),
           output,
           grain,
+          unwanted,
         });
         sum.advance(part, 0);
         return losses;
@@ -122,10 +131,13 @@ export class ThreadPool {
         this.progress.delete(task);
       }
     });
-    const sum: RangeSum = new RangeSum(total, parts, Promise.all(answers).then(concatenated), () => {
-      // Where one thread failed, another may still be writing.
+    const release = () => {
+      // Where one thread failed or is not needed any more, another may still be writing.
       void Promise.allSettled(answers).then(() => this.free.push(...parts.map(({ output }) => output)));
-    });
+    };
+    signal.addEventListener('abort', () => Atomics.store(unwanted, 0, 1), { once: true });
+    const losses = Promise.all(answers).then(concatenated);
+    const sum: RangeSum = new RangeSum(total, parts, losses, release);
     return sum;
   }
 

@@ -153,19 +153,20 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       return sent;
     };
 
-    const compute = async (assignment: Assignment__Output) => {
+    const compute = async (assignment: Assignment__Output, signal: AbortSignal) => {
       const { id, step } = assignment;
       let began = performance.now();
       const microBatches = readAssignment(assignment, model, data);
       span('assignment', began, { step, microBatches: microBatches.length });
       if (!(await gate.reached(step))) return; // a later version came: the step is over without us
+      if (signal.aborted) return;
       if (assignment.kind === 'EVALUATE') {
         const losses = await pool.losses(microBatches, step);
         if (!over) work.write({ evaluated: { assignment: id, losses } });
         return;
       }
       began = performance.now();
-      const sum = pool.sum(microBatches, step, welcome.seed, CHUNK_VALUES);
+      const sum = pool.sum(microBatches, step, welcome.seed, CHUNK_VALUES, signal);
       sum.losses.then(
         () => span('sum', began, { step, microBatches: microBatches.length }),
         () => {},
@@ -173,17 +174,25 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       await upload(sum, assignment).finally(sum.release);
     };
 
+    /** Ends what is computed for an assignment. */
+    const cancels = new Map<number, AbortController>();
     work.on('data', (message: CoordinatorMessage__Output) => {
       const { assignment } = message;
+      if (message.cancel) cancels.get(message.cancel.assignment)?.abort();
       // One that leaves begins nothing new: what it does not answer goes to others with its goodbye.
       if (!assignment || over || leaving) return;
       busy += 1;
-      compute(assignment)
+      const { id } = assignment;
+      const cancel = new AbortController();
+      cancels.set(id, cancel);
+      compute(assignment, cancel.signal)
         .catch((error) => {
-          if (!over) work.write({ failed: { assignment: assignment.id, reason: messageOf(error) } });
+          if (over || cancel.signal.aborted) return;
+          work.write({ failed: { assignment: id, reason: messageOf(error) } });
         })
         .finally(() => {
           busy -= 1;
+          cancels.delete(id);
           leaveWhenIdle();
         });
     });
@@ -261,25 +270,32 @@ async function* messagesOf(
   const began = performance.now();
   const pools = new Map<number, BufferPool>();
   place?.take(id);
-  for (const piece of piecesOf(size).reverse()) {
-    const length = piece.to - piece.from;
-    await sum.final(piece.from);
-    const memory = memories.pop() ?? new ChunkMemory(CHUNK_VALUES);
-    const values = memory.values.subarray(0, length);
-    const pool = pools.get(length) ?? new BufferPool(length);
-    pools.set(length, pool);
-    sum.read(piece.from, values, pool);
-    if (place === null) {
-      yield memory.partialSum(id, step, piece, size);
-      continue;
+  let whole = false;
+  try {
+    for (const piece of piecesOf(size).reverse()) {
+      const length = piece.to - piece.from;
+      await sum.final(piece.from);
+      const memory = memories.pop() ?? new ChunkMemory(CHUNK_VALUES);
+      const values = memory.values.subarray(0, length);
+      const pool = pools.get(length) ?? new BufferPool(length);
+      pools.set(length, pool);
+      sum.read(piece.from, values, pool);
+      if (place === null) {
+        yield memory.partialSum(id, step, piece, size);
+        continue;
+      }
+      const held = place.write(id, piece.from, values);
+      memories.push(memory);
+      if (!held) throw new Error('its place in shared memory was taken');
+      yield { assignment: id, chunk: announce(step, piece, size) };
     }
-    const held = place.write(id, piece.from, values);
-    memories.push(memory);
-    if (!held) throw new Error('its place in shared memory was taken');
-    yield { assignment: id, chunk: announce(step, piece, size) };
+    const losses = await sum.losses;
+    whole = true;
+    yield { assignment: id, totals: { losses, seconds: (performance.now() - began) / 1000 } };
+  } finally {
+    // What was announced of it is read no more; with the totals, the coordinator gives the place back.
+    if (!whole) place?.give(id);
   }
-  const losses = await sum.losses;
-  yield { assignment: id, totals: { losses, seconds: (performance.now() - began) / 1000 } };
 }
 
 function threads(count: number): string {

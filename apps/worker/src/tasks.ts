@@ -40,6 +40,8 @@ export type ThreadTask =
       readonly output: Float32Array;
       /** Told whenever that much more of the output is final. */
       readonly grain: number;
+      /** One number in shared memory: not 0 where the sum is of no use any more. */
+      readonly unwanted: Int32Array;
     }
   | {
       readonly kind: 'losses';

@@ -58,10 +58,16 @@ export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
       return { ...warm, trace: takeTrace() };
     }
     case 'sum': {
-      const { seed, version: step, microBatches, output } = task;
+      const { seed, version: step, microBatches, output, unwanted } = task;
       const learner = await learnerWith(task.engine, step);
       const began = performance.now();
-      const losses: Losses = await learner.sum(microBatches, { seed, step }, output, progress(task));
+      const losses: Losses = await learner.sum(
+        microBatches,
+        { seed, step },
+        output,
+        progress(task),
+        () => Atomics.load(unwanted, 0) !== 0,
+      );
       span('forward+backward', began, { step, microBatches: microBatches.length });
       return { kind: 'losses', losses, trace: takeTrace() };
     }

@@ -131,6 +131,24 @@ test('a worker is killed in the middle of a step', async () => {
   assertSame(outcome);
 });
 
+test('a worker that hangs in the middle of a step is overtaken before it is lost, and works again when it goes on', async () => {
+  const two = tinyConfig(folder, {
+    run: { steps: 8, seed: 7, evalEvery: 4, checkpointEvery: 4, reproducible: true },
+    cluster: { minWorkers: 2, heartbeatSeconds: 0.2, lostAfterSeconds: 60 },
+  });
+  let hanging: { kill(signal: 'SIGSTOP' | 'SIGCONT'): boolean } | null = null;
+  const outcome = await run(two, join(folder, 'hung'), {
+    threads: [1],
+    during(event, stage) {
+      if (hanging === null) hanging = stage.fork(1);
+      if (event.kind === 'step' && event.step === 3) hanging.kill('SIGSTOP');
+      if (event.kind === 'step' && event.step === 6) hanging.kill('SIGCONT');
+    },
+  });
+  assert.ok(!outcome.events.some((event) => event.kind === 'worker' && /lost|reassigned/.test(event.text)));
+  assertSame(outcome);
+});
+
 test('interrupted after any step and resumed with another crew', async () => {
   for (const at of [1, 4, 6]) {
     const out = join(folder, `resumed-${at}`);

@@ -143,6 +143,22 @@ describe('Learner', () => {
       'and goes on as if nothing had happened',
     );
   });
+
+  it('ends before the next micro-batch where the sum is of no use any more, and the next sum is right', async () => {
+    const learner = learnerWith();
+    const batches = [0, 1, 2, 3].map((index) => ({ ...micro, index }));
+    const expected = new Float32Array(model.size);
+    await learner.sum(batches, key, expected);
+    let asked = 0;
+    const into = new Float32Array(model.size);
+    await assert.rejects(
+      learner.sum(batches, key, into, undefined, () => ++asked === 3),
+      /cancelled/,
+    );
+    assert.equal(asked, 3);
+    await learner.sum(batches, key, into);
+    assert.deepEqual(into, expected);
+  });
 });
 
 describe('the sum over micro-batches', () => {

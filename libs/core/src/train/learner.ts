@@ -89,12 +89,15 @@ export class Learner {
    * where a parameter has no part (and on the entries that its table calls inert).
    * @param final is told, while the rest is still computed, that everything at and above an index is in place: falling
    *   numbers, 0 at the end
+   * @param unwanted asked before each micro-batch: whether the sum is of no use any more
+   * @throws Error where it became of no use
    */
   async sum(
     microBatches: readonly MicroBatch[],
     { seed, step }: { readonly seed: number; readonly step: number },
     into: Float32Array,
     final: (from: number) => void = () => {},
+    unwanted: () => boolean = () => false,
   ): Promise<SumResult> {
     if (into.length !== this.model.size) {
       throw new RangeError(`the model has ${this.model.size} gradients, not ${into.length}`);
@@ -103,6 +106,7 @@ export class Learner {
       const result: SumResult = { sums: [], targets: [] };
       this.#partials.clear();
       for (const [i, micro] of microBatches.entries()) {
+        if (unwanted()) throw new Error('the sum was cancelled');
         const last = i === microBatches.length - 1;
         const reader = last ? new GradientReader(this.#kernels, this.model, into, final) : null;
         const partials = this.#partials;

@@ -1,0 +1,49 @@
+/** How fast workers are, as measured by their answers; times are in milliseconds. */
+
+export interface Paced {
+  readonly id: string;
+  readonly threads: number;
+  /** Micro-batches of a step in a millisecond; null until the first answer. */
+  readonly speed: number | null;
+  /** When it last answered for a step: what it was given before, it began then. */
+  readonly lastAnswer: number;
+}
+
+/** Of a new measurement against all former ones: a hiccup is not a slow machine. */
+const WEIGHT = 0.3;
+/** By which a worker that was given nothing is believed to be like the others again, so that it gets another try. */
+const FORGIVENESS = 0.05;
+
+/** Micro-batches in a millisecond: as measured, or as others of as many threads; by threads alone where nobody was measured. */
+export function speedsOf(crew: readonly Paced[]): ReadonlyMap<string, number> {
+  const each = perThread(crew);
+  return new Map(crew.map(({ id, threads, speed }) => [id, speed ?? threads * each]));
+}
+
+/** A worker that was given `count` micro-batches at `since` answered at `now`. */
+export function measured<P extends Paced>(worker: P, count: number, since: number, now: number): P {
+  const sample = rate(worker, count, since, now);
+  const speed = worker.speed === null ? sample : worker.speed + WEIGHT * (sample - worker.speed);
+  return { ...worker, speed, lastAnswer: now };
+}
+
+/** It had not answered at `now`, when others had done its part: it is no faster than that. */
+export function overtaken<P extends Paced>(worker: P, count: number, since: number, now: number): P {
+  const most = rate(worker, count, since, now);
+  return { ...worker, speed: Math.min(worker.speed ?? most, most), lastAnswer: now };
+}
+
+/** After a step in which `idle` was given nothing. */
+export function forgiven<P extends Paced>(idle: P, crew: readonly Paced[]): P {
+  if (idle.speed === null) return idle;
+  return { ...idle, speed: idle.speed + FORGIVENESS * (idle.threads * perThread(crew) - idle.speed) };
+}
+
+function rate({ lastAnswer }: Paced, count: number, since: number, now: number): number {
+  return count / Math.max(1, now - Math.max(since, lastAnswer));
+}
+
+function perThread(crew: readonly Paced[]): number {
+  const known = crew.flatMap(({ speed, threads }) => (speed === null ? [] : [speed / threads]));
+  return known.length === 0 ? 1 : known.reduce((sum, speed) => sum + speed, 0) / known.length;
+}

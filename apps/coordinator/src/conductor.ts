@@ -243,6 +243,7 @@ export class Conductor implements ServiceListener {
       this.jobBegan = performance.now();
     }
     const session = this.sessions.get(assignment.worker);
+    this.feed.want(assignment.worker, step);
     session?.assign(this.batches.message(kind, step, assignment, session.hasData));
   }
 

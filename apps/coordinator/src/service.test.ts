@@ -291,6 +291,7 @@ test('a reader gets the weights there are, then each that is published, unharmed
   scene.weights.fill(-1); // the optimiser goes on while the chunks are on their way
   const received = new Float32Array(invitation.size);
   const assembler = new TensorAssembler(received);
+  scene.feed.want('ada-1', 7);
   const call = client.Weights({}, metadata);
   call.on('error', () => {});
   const next = () =>
@@ -406,6 +407,7 @@ test('readers in shared memory and over the wire get the same weights, also one 
   };
   const sharer = await join(scene, 1);
   const inside = reader(sharer.metadata, sharer.client, [scene.even, scene.odd]);
+  scene.feed.want('ada-1', 4);
   scene.weights.fill(1);
   let told = inside.next(4);
   scene.feed.publish(4);
@@ -414,6 +416,7 @@ test('readers in shared memory and over the wire get the same weights, also one 
   // Nobody was sent version 4, of which no copy was made.
   const other = await join(scene);
   const outside = reader(other.metadata, other.client, []);
+  scene.feed.want('ada-2', 4);
   assert.equal(await outside.next(4), 4);
   assert.deepEqual(outside.received[0], inside.received[0]);
   told = inside.next(5);
@@ -424,4 +427,34 @@ test('readers in shared memory and over the wire get the same weights, also one 
   assert.deepEqual(await Promise.all([told, also]), [5, 5]);
   assert.ok(inside.received[1].every((value) => value === 2));
   assert.deepEqual(outside.received[1], inside.received[1]);
+});
+
+test('a worker without work is sent no weights; one that had work is sent the next version before it asks', async () => {
+  const scene = await setUp();
+  const first = await join(scene);
+  const second = await join(scene);
+  const versions: Record<string, number[]> = { first: [], second: [] };
+  const listen = (name: 'first' | 'second', { client, metadata }: typeof first) => {
+    const call = client.Weights({}, metadata);
+    call.on('error', () => {});
+    call.on('data', (chunk: TensorChunk__Output) => {
+      if (chunk.offset !== 0) return;
+      versions[name].push(chunk.version);
+      call.emit('seen', chunk.version);
+    });
+    return call;
+  };
+  const [one, two] = [listen('first', first), listen('second', second)];
+  scene.feed.publish(0);
+  let seen = once(one, 'seen');
+  scene.feed.want('ada-1', 0);
+  await seen;
+  seen = once(one, 'seen');
+  scene.feed.publish(1); // it took part in version 0
+  await seen;
+  scene.feed.publish(2); // but not in version 1
+  const late = once(two, 'seen');
+  scene.feed.want('ada-2', 2);
+  assert.deepEqual(await late, [2]);
+  assert.deepEqual(versions, { first: [0, 1], second: [2] });
 });

@@ -235,7 +235,7 @@ export function createService(
         return;
       }
       call.on('error', () => {});
-      void feed.subscribe(call, members.get(worker) != null);
+      void feed.subscribe(worker, call, members.get(worker) != null);
     },
 
     Gradients(call, callback) {

@@ -26,9 +26,10 @@ interface Snapshot {
 }
 
 /**
- * Every version of the weights, to every reader, from its first piece on. A reader of this machine is told where in
- * shared memory a piece is; to others it is sent. A slow one of these still finishes the version that it began while the
- * next is computed; the versions in between it never sees.
+ * Each version of the weights, from its first piece on, to the workers that compute with it: to those that had work in
+ * the version before as soon as there is a piece, to others when they are given work. A reader of this machine is told
+ * where in shared memory a piece is; to others it is sent. A slow one of these still finishes the version that it began
+ * while the next is computed; the versions in between it never sees.
  */
 export class WeightsFeed {
   private readonly pieces: readonly Piece[];
@@ -38,6 +39,8 @@ export class WeightsFeed {
   private sending = 0;
   /** By piece: memory of copies that nobody reads any more. */
   private readonly spare: ChunkMemory[][];
+  /** By worker: the last version that it was given work for. */
+  private readonly wanted = new Map<string, number>();
   /** Wakes all that wait for something new. */
   private readonly wakers = new Set<() => void>();
 
@@ -85,16 +88,22 @@ export class WeightsFeed {
     this.wake();
   }
 
+  /** The worker has work in this version. */
+  want(worker: string, version: number): void {
+    this.wanted.set(worker, version);
+    this.wake();
+  }
+
   close(): void {
     this.closed = true;
     this.wake();
   }
 
   /**
-   * Feeds one reader until it goes or the feed closes.
+   * Feeds a worker's reader until it goes or the feed closes.
    * @param shares whether it reads the shared memory itself
    */
-  async subscribe(reader: Reader, shares = false): Promise<void> {
+  async subscribe(worker: string, reader: Reader, shares: boolean): Promise<void> {
     let gone = false;
     for (const end of ['close', 'cancelled', 'error']) {
       reader.on(end, () => {
@@ -107,7 +116,9 @@ export class WeightsFeed {
     let sent: number | null = null;
     while (!over()) {
       const { current } = this;
-      if (current === null || current.version === sent) {
+      const wanted = this.wanted.get(worker);
+      const expected = wanted !== undefined && current !== null && wanted >= current.version - 1;
+      if (current === null || current.version === sent || !expected) {
         await this.news();
         continue;
       }
@@ -119,6 +130,7 @@ export class WeightsFeed {
       current.readers -= 1;
       this.retire(current);
     }
+    this.wanted.delete(worker);
     if (!shares) this.sending -= 1;
     if (!gone) reader.end();
   }

@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
-  mkdirSync,
+  linkSync,
   openSync,
+  readdirSync,
   readFileSync,
-  rmdirSync,
   rmSync,
   writeSync,
 } from 'node:fs';
@@ -13,12 +14,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { systemCause, UserError } from '../config/index.js';
 
+/** What may be shown: anybody may have written the file. */
+const word = z.string().regex(/^\P{C}{0,255}$/u);
+
 const owner = z.object({
   pid: z.int().min(1),
-  host: z.string(),
+  host: word,
   /** When the process began, in the system's own words: a number that another process may get again is not enough. */
-  processStart: z.string().nullable(),
-  since: z.string(),
+  processStart: word.nullable(),
+  since: word,
 });
 type Owner = z.output<typeof owner>;
 
@@ -26,76 +30,102 @@ export interface Lock {
   release(): void;
 }
 
+/** A lock that lies in a directory. */
+interface Held {
+  /** Of `run.lock` 0; each takeover counts on. */
+  readonly generation: number;
+  readonly path: string;
+  readonly text: string;
+}
+
 /**
- * Makes this process the only one that writes into a run directory. The lock is a file that names its owner; one
- * left behind by a process of this machine that is no more is taken over.
+ * Makes this process the only one that writes into a run directory. The lock is a file that names its owner, there
+ * whole or not at all: a process may die at any moment of this, and nothing that it leaves keeps others out. Locks of
+ * processes of this machine that are no more are passed over by one of the next generation: of several that try,
+ * one can make it. Owners of former generations are looked at again afterwards, since the numbers begin anew when a
+ * lock is released.
  *
  * @throws UserError where another coordinator has it
  */
 export function lockDirectory(directory: string): Lock {
-  const path = join(directory, 'run.lock');
-  for (let attempt = 0; attempt < 3; attempt++) {
-    if (create(path)) {
-      const mine = readFileSync(path, 'utf8');
-      return {
-        release: () => {
-          if (read(path) === mine) rmSync(path, { force: true });
-        },
-      };
+  for (;;) {
+    const before = locksIn(directory);
+    refuseUnlessGone(directory, before);
+    const generation = Math.max(-1, ...before.map((held) => held.generation)) + 1;
+    const mine = create(directory, generation);
+    if (mine === null) continue; // another was faster
+    const release = () => {
+      if (read(mine.path) === mine.text) rmSync(mine.path, { force: true });
+    };
+    try {
+      const others = locksIn(directory).filter(({ path }) => path !== mine.path);
+      refuseUnlessGone(directory, others);
+      for (const { path } of others) rmSync(path, { force: true });
+      for (const name of readdirSync(directory).filter(isAbandoned)) {
+        rmSync(join(directory, name), { force: true });
+      }
+    } catch (error) {
+      release();
+      throw error;
     }
-    const text = read(path);
-    if (text === null) continue; // released in between
-    const holder = parse(text);
-    if (!holder || !isGone(holder) || !removeStale(path, text)) {
-      throw new UserError(refusal(directory, path, holder));
-    }
+    return { release };
   }
-  throw new UserError(refusal(directory, path, null));
 }
 
-function create(path: string): boolean {
-  let file: number;
-  try {
-    file = openSync(path, 'wx');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw new UserError(`${path} cannot be created, since ${systemCause(error) ?? String(error)}.`);
+function locksIn(directory: string): Held[] {
+  return readdirSync(directory).flatMap((name) => {
+    const match = /^run\.lock(?:\.(\d{1,9}))?$/.exec(name);
+    const path = join(directory, name);
+    const text = match === null ? null : read(path);
+    return match === null || text === null ? [] : [{ generation: Number(match[1] ?? 0), path, text }];
+  });
+}
+
+function refuseUnlessGone(directory: string, locks: readonly Held[]): void {
+  for (const { path, text } of locks) {
+    const holder = parse(text);
+    if (holder === null || !isGone(holder)) throw new UserError(refusal(directory, path, holder));
   }
+}
+
+/** Null where there is one of that generation already. */
+function create(directory: string, generation: number): Held | null {
+  const path = join(directory, generation === 0 ? 'run.lock' : `run.lock.${generation}`);
   const me: Owner = {
     pid: process.pid,
     host: hostname(),
     processStart: processStart(process.pid),
     since: new Date().toISOString(),
   };
+  const text = `${JSON.stringify(me)}\n`;
+  const beside = join(directory, `.run.lock-${randomUUID()}`);
   try {
-    writeSync(file, `${JSON.stringify(me)}\n`);
-    fsyncSync(file);
+    writeWhole(beside, text);
+    linkSync(beside, path); // unlike a rename, it never replaces
+    return { generation, path, text };
   } catch (error) {
-    rmSync(path, { force: true });
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    // ENOENT: who has the lock by now cleared it away
+    if (code === 'EEXIST' || code === 'ENOENT') return null;
     throw new UserError(`${path} cannot be written, since ${systemCause(error) ?? String(error)}.`);
+  } finally {
+    rmSync(beside, { force: true });
+  }
+}
+
+function writeWhole(path: string, text: string): void {
+  const file = openSync(path, 'wx');
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  return true;
 }
 
-/**
- * Removes a stale lock; false where another process is about to. Whoever removes one holds a folder beside it and
- * has looked again: of several that found the lock stale, none can remove the new lock of a faster one.
- */
-function removeStale(path: string, stale: string): boolean {
-  const guard = `${path}.takeover`;
-  try {
-    mkdirSync(guard);
-  } catch {
-    return false;
-  }
-  try {
-    if (read(path) === stale) rmSync(path);
-  } finally {
-    rmdirSync(guard);
-  }
-  return true;
+/** What a process left that died while it made a lock. */
+function isAbandoned(name: string): boolean {
+  return name.startsWith('.run.lock-');
 }
 
 function isGone({ pid, host, processStart: start }: Owner): boolean {
@@ -121,11 +151,12 @@ function processStart(pid: number): string | null {
   }
 }
 
+/** Null where there is no such file; one that cannot be read is there, but nobody knows whose. */
 function read(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');
-  } catch {
-    return null;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? null : '';
   }
 }
 

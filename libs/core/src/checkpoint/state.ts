@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { firstProblem } from '../config/index.js';
 
 /** Everything of a run besides its weights and its optimiser; the data's position follows from seed and step. */
 export interface TrainingState {
@@ -23,7 +24,7 @@ export interface TrainingState {
 }
 
 const count = z.int().min(0);
-const sha = z.string().regex(/^[0-9a-f]{64}$/);
+const sha = z.string().regex(/^[0-9a-f]{64}$/, 'no sha256 of 64 hex digits');
 const trainingState: z.ZodType<TrainingState> = z.strictObject({
   step: count,
   seed: z.int().min(0).max(4294967295),
@@ -35,7 +36,7 @@ const trainingState: z.ZodType<TrainingState> = z.strictObject({
   metricsBytes: count.optional(),
   versions: z.record(z.string(), z.string()),
   weightsSha256: sha,
-  files: z.record(z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$/), sha),
+  files: z.record(z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$/, 'no plain file name'), sha),
 });
 
 /** state.json: the state, and the sha256 of its own text up to that line. */
@@ -63,10 +64,7 @@ export function stateFromJson(text: string): TrainingState | { readonly reason: 
   }
   const parsed = trainingState.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  return {
-    reason: `state.json holds no training state of this version: ${issue.path.join('.')}: ${issue.message}`,
-  };
+  return { reason: `state.json holds no training state of this version: ${firstProblem(parsed.error)}` };
 }
 
 function hashOf(text: string): string {

@@ -229,7 +229,20 @@ function handOut(state: State, job: Job, now: number): Decision {
     ({ id }) => ![...assigned, ...shares].some(({ worker }) => worker === id),
   );
   const again = pending.length > 0 ? [] : secondHands(state.members, assigned, idle, now);
-  return assign(state, { ...job, pending }, [...shares, ...again], now);
+  const next = assign(state, { ...job, pending }, [...shares, ...again.map(({ share }) => share)], now);
+  const notes = again.map(({ share, instead }): Command => {
+    const reason = `${countOf(share.range.count)} of ${nameOf(job)} are late: ${share.worker} computes them too`;
+    return { do: 'note', event: 'overtaken', worker: instead, reason };
+  });
+  return { state: next.state, commands: [...notes, ...next.commands] };
+}
+
+function countOf(microBatches: number): string {
+  return microBatches === 1 ? '1 micro-batch' : `${microBatches} micro-batches`;
+}
+
+function nameOf({ kind, step }: Job): string {
+  return kind === 'train' ? `step ${step + 1}` : `the evaluation at step ${step}`;
 }
 
 /**
@@ -241,7 +254,7 @@ function secondHands(
   assigned: readonly Assignment[],
   idle: readonly Member[],
   now: number,
-): Share[] {
+): { readonly share: Share; readonly instead: string }[] {
   if (members.every((member) => member.speed === null)) return []; // nobody knows what is late
   const speeds = speedsOf(members);
   const speed = (worker: string) => speeds.get(worker) ?? 1;
@@ -256,14 +269,15 @@ function secondHands(
     if (alone) late.push({ share, wait: Math.abs(expected - now) });
   }
   late.sort((a, b) => b.wait - a.wait);
-  const shares: Share[] = [];
+  const found: { readonly share: Share; readonly instead: string }[] = [];
   for (const { id } of [...idle].sort((a, b) => speed(b.id) - speed(a.id))) {
     const [longest] = late;
     if (longest === undefined || longest.share.range.count / speed(id) > longest.wait) break;
-    shares.push({ worker: id, range: longest.share.range });
+    const { worker, range } = longest.share;
+    found.push({ share: { worker: id, range }, instead: worker });
     late.shift();
   }
-  return shares;
+  return found;
 }
 
 function assign(state: State, job: Job, shares: readonly Share[], now: number): Decision {
@@ -311,8 +325,7 @@ function remove(state: State, worker: string, now: number, commands: readonly Co
   const next = handOut(without, { ...job, pending, assigned }, now);
   if (orphans.length === 0) return { state: next.state, commands: [...commands, ...next.commands] };
   const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
-  const what = count === 1 ? '1 micro-batch' : `${count} micro-batches`;
-  const reason = `${what} of step ${job.step + 1} to be done by others`;
+  const reason = `${countOf(count)} of ${nameOf(job)} to be done by others`;
   return {
     state: next.state,
     commands: [...commands, { do: 'note', event: 'reassigned', worker, reason }, ...next.commands],
@@ -461,8 +474,8 @@ export function waitingFor(state: State): string | null {
     return needed === 1 ? 'a worker to join' : `${needed - members.length} more of ${needed} workers to join`;
   }
   if (phase.name === 'computing') {
-    const { kind, step, total, done, assigned } = phase.job;
-    const job = kind === 'train' ? `step ${step + 1}` : `the evaluation at step ${step}`;
+    const { total, done, assigned } = phase.job;
+    const job = nameOf(phase.job);
     if (members.length === 0) return `a worker to go on with ${job}`;
     const slow = new Set(assigned.map((assignment) => assignment.worker));
     return `${total - done} of ${total} micro-batches of ${job} from ${[...slow].join(', ')}`;

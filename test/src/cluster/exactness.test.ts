@@ -125,7 +125,9 @@ test('a worker is killed in the middle of a step', async () => {
     },
   });
   assert.ok(
-    outcome.events.some((event) => event.kind === 'worker' && /^outside.*reassigned/.test(event.text)),
+    outcome.events.some(
+      (event) => event.kind === 'worker' && /^outside.*(reassigned|overtaken)/.test(event.text),
+    ),
     'the victim held work when it died',
   );
   assertSame(outcome);

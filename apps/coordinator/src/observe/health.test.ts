@@ -9,7 +9,7 @@ async function serve(context: TestContext, reflection = false) {
   const server = createServer();
   const health = addHealth(server, { reflection });
   const port = await listen(server, '127.0.0.1', 0);
-  const { client } = connect({ host: '127.0.0.1', port, token: 'none' });
+  const { client } = connect({ host: '127.0.0.1', port }, { kind: 'token', token: 'none' });
   context.after(() => {
     client.close();
     server.forceShutdown();

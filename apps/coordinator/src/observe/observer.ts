@@ -42,11 +42,11 @@ type Answer = { readonly status: number; readonly type?: string; readonly body: 
 export async function startObserver({ host, port, run }: ObserverOptions): Promise<Observer> {
   const metrics = new RunMetrics(run);
   let state = 'the run is being opened';
-  const pages: Readonly<Record<string, () => Answer | Promise<Answer>>> = {
-    '/healthz': () => ({ status: 200, body: 'ok\n' }),
-    '/readyz': () => ({ status: metrics.open ? 200 : 503, body: `${state}\n` }),
-    '/metrics': async () => ({ status: 200, ...(await metrics.text()) }),
-  };
+  const pages = new Map<string, () => Answer | Promise<Answer>>([
+    ['/healthz', () => ({ status: 200, body: 'ok\n' })],
+    ['/readyz', () => ({ status: metrics.open ? 200 : 503, body: `${state}\n` })],
+    ['/metrics', async () => ({ status: 200, ...(await metrics.text()) })],
+  ]);
 
   const answer = (request: IncomingMessage): Answer | Promise<Answer> => {
     const refused = refusal(request.headers, host, request.socket.localAddress ?? '');
@@ -54,9 +54,8 @@ export async function startObserver({ host, port, run }: ObserverOptions): Promi
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return { status: 405, body: 'this server is only read\n' };
     }
-    const path = (request.url ?? '').split('?')[0];
-    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-    return page?.() ?? { status: 404, body: `${Object.keys(pages).join(' ')}\n` };
+    const page = pages.get((request.url ?? '').split('?')[0]);
+    return page?.() ?? { status: 404, body: `${[...pages.keys()].join(' ')}\n` };
   };
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

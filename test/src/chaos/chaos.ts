@@ -23,7 +23,7 @@ export interface ChaosOptions {
   /** Steps of a run. */
   readonly steps: number;
   readonly network: boolean;
-  /** No further fault, and no further run. */
+  /** No further fault, and no further run. `seconds` are those since the calm run. */
   enough(faults: number, seconds: number): boolean;
   /** Told one line for each fault and each run. */
   log(line: string): void;
@@ -47,6 +47,7 @@ export interface ChaosResult {
 /** A run was lost, ended as it should not have, or differs from the calm one. */
 export class Defect extends Error {}
 
+export const CHECKPOINT_EVERY = 5;
 const WORKERS = 3;
 const GUESTS = 1;
 const DISK_MEGABYTES = 24;
@@ -55,7 +56,7 @@ const PAUSE = [50, 3000] as const;
 const PAUSE_STEPS = 8;
 /** Part of the coordinator's starts that carry a crash point, and how many operations on files off it lies at most. */
 const CRASHES = 0.8;
-const CRASH_OPERATIONS = 150;
+const CRASH_OPERATIONS = 120;
 /** Milliseconds without a step after which a run is lost. */
 const PATIENCE = 90_000;
 /** Milliseconds that workers have to end when the run is over. */
@@ -82,7 +83,7 @@ interface Outcome {
  */
 export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'manyhands-chaos-'));
-  const began = performance.now();
+  let began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
   const noDisk = SmallDisk.missing(join(folder, 'probe'));
   const noNetwork = options.network ? Network.missing() : null;
@@ -98,6 +99,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
     const scene = { folder, config, network, disk: noDisk === null };
     const calm = await calmRun(scene);
     options.log(`${time(seconds())}  calm run: weights ${calm.weightsSha256}`);
+    began = performance.now();
 
     const counts = new Map<FaultKind, number>();
     let [total, runs, recomputed, unheard] = [0, 0, 0, 0];
@@ -130,7 +132,14 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
 function chaosConfig(folder: string, steps: number): RunConfig {
   return tinyConfig(folder, {
     batch: { sequences: 32, microBatch: 1 },
-    run: { steps, seed: 7, evalEvery: 20, checkpointEvery: 10, keepLast: 3, reproducible: true },
+    run: {
+      steps,
+      seed: 7,
+      evalEvery: 20,
+      checkpointEvery: CHECKPOINT_EVERY,
+      keepLast: 3,
+      reproducible: true,
+    },
     cluster: { heartbeatSeconds: 0.2, lostAfterSeconds: 1.5 },
   });
 }

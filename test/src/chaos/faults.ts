@@ -11,6 +11,8 @@ interface FaultType {
   /** How often it is drawn, beside the others'. */
   readonly weight: number;
   readonly needs?: 'network' | 'disk' | 'netem';
+  /** Ends the coordinator. */
+  readonly deadly?: boolean;
   /** Does it, and says what was done; null where it cannot be done at this moment. */
   apply(stage: Stage, random: Random): string | null | Promise<string | null>;
 }
@@ -38,7 +40,7 @@ export const faults = {
     },
   },
   'worker joined': {
-    weight: 3,
+    weight: 2,
     apply(stage, random) {
       const guest = stage.workers.slice(stage.options.workers).find(({ busy }) => !busy);
       if (guest === undefined || !stage.serving) return null;
@@ -54,12 +56,14 @@ export const faults = {
   },
   'coordinator killed': {
     weight: 2,
+    deadly: true,
     apply: ({ coordinator }) => (!coordinator.busy && coordinator.signal('SIGKILL') ? 'at any moment' : null),
   },
   /** Of its own accord: the stage arms it at a start. */
   'coordinator crashed': { weight: 0, apply: () => null },
   'coordinator restarted': {
     weight: 1,
+    deadly: true,
     apply: ({ coordinator }) => (!coordinator.busy && coordinator.signal('SIGTERM') ? 'SIGTERM' : null),
   },
   'coordinator stopped for a moment': {
@@ -68,9 +72,10 @@ export const faults = {
   },
   'coordinator hung': { weight: 1, apply: (stage, random) => halt(stage, stage.coordinator, random, LONG) },
   'second coordinator': { weight: 1, apply: compete },
-  'checkpoint damaged': { weight: 1, apply: damage },
+  'checkpoint damaged': { weight: 1, deadly: true, apply: damage },
   'disk full': {
     weight: 1,
+    deadly: true,
     needs: 'disk',
     apply(stage, random) {
       const { disk } = stage.options;
@@ -118,10 +123,15 @@ export const faultKinds: readonly FaultKind[] = Object.keys(faults).filter(
   (name): name is FaultKind => name in faults,
 );
 
-/** Draws a kind that this stage can have. */
-export function drawFault({ options }: Stage, random: Random): FaultKind {
+/** Part of the draws that may end a coordinator which has not taken a step since its start. */
+const EARLY = 0.2;
+
+/** Draws a kind that this stage can have, so that the run still gets on. */
+export function drawFault({ options, stepping }: Stage, random: Random): FaultKind {
+  const mayDie = stepping || random.next() < EARLY;
   const possible = faultKinds.filter((kind) => {
-    const { needs }: FaultType = faults[kind];
+    const { needs, deadly = false }: FaultType = faults[kind];
+    if (deadly && !mayDie) return false;
     if (needs === 'disk') return options.disk !== null;
     if (needs === 'network') return options.network !== null;
     return needs !== 'netem' || options.network?.netem === true;

@@ -42,6 +42,8 @@ export class Stage {
   contended = false;
   /** A checkpoint was damaged since the coordinator started. */
   damaged = false;
+  /** The coordinator has taken a step since its start. */
+  stepping = false;
   finished = false;
   /** The coordinator died between the last checkpoint and its farewell: its workers cannot know. */
   endedUnheard = false;
@@ -133,6 +135,7 @@ export class Stage {
     const { folder, network, disk, crash } = this.options;
     if (disk?.filled !== true) this.full = false;
     this.#crashedAt = null;
+    this.stepping = false;
     this.#stepBefore = this.damaged ? 0 : this.step;
     this.damaged = false;
     // As the units of a service manager do: a run that has begun is gone on with.
@@ -156,6 +159,7 @@ export class Stage {
       this.#crashedAt = crash[1];
       this.options.crashed(crash[1]);
     }
+    if (/^step .*loss/.test(line)) this.stepping = true;
     const resumed = /going on from step (\d+)/.exec(line);
     if (resumed !== null) this.recomputed = Math.max(this.recomputed, this.#stepBefore - Number(resumed[1]));
     const join = /manyhands:\/\/[^\s'"]+/.exec(line)?.[0];

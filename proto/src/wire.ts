@@ -6,8 +6,11 @@ import type { ProtoGrpcType } from './generated/training.js';
 /** Grows when an old worker could misunderstand a new coordinator, or the other way round. */
 export const PROTOCOL_VERSION = 2;
 
-/** The largest message that either side accepts, in bytes: an assignment with all its tokens fits. */
+/** The largest message that a worker accepts, in bytes: an assignment with all its tokens fits. */
 export const MAXIMUM_MESSAGE_BYTES = 32 * 1024 * 1024;
+
+/** The largest message that a coordinator accepts, in bytes: a piece of a sum, or the losses of a long range. */
+export const MAXIMUM_REQUEST_MESSAGE_BYTES = 1024 * 1024;
 
 const definition = loadSync('manyhands/v1/training.proto', {
   includeDirs: [fileURLToPath(new URL('..', import.meta.url))],

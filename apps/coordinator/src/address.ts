@@ -2,6 +2,8 @@ import { createServer } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { UserError } from '@manyhands/core/config';
 
+export { isLoopback } from '@manyhands/proto';
+
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -51,10 +53,6 @@ function why(error: unknown): string {
     default:
       return error instanceof Error ? error.message : String(error);
   }
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** What others can dial where the coordinator listens on every address: the first one that is not this machine's own. */

@@ -1,16 +1,25 @@
 import { readFileSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
-import { type RunConfig, UserError } from '@manyhands/core/config';
+import { basename, join, resolve } from 'node:path';
+import { type RunConfig, RunError, UserError } from '@manyhands/core/config';
 import { modelHash } from '@manyhands/core/model';
 import { startTrace, writeTrace } from '@manyhands/core/trace';
-import { formatJoinUrl, listen, type Server, type SharedMemory } from '@manyhands/proto';
-import { isLoopback, parseAddress, reachable, tryAddress } from './address.js';
+import {
+  formatJoinUrl,
+  isLoopback,
+  listen,
+  type Server,
+  type SharedMemory,
+  writePrivateFile,
+} from '@manyhands/proto';
+import { parseAddress, reachable, tryAddress } from './address.js';
 import { Choices } from './choices.js';
 import { Conductor } from './conductor.js';
 import type { RunEvent, RunSummary } from './events.js';
 import { openRun } from './open-run.js';
+import { openAuthority } from './security/authority-file.js';
+import { Door } from './security/door.js';
 import { createService } from './service.js';
-import { joinToken } from './token.js';
+import { JoinToken, type TokenLimits } from './token.js';
 import { WeightsFeed } from './weights-feed.js';
 
 export interface CoordinatorOptions {
@@ -20,8 +29,12 @@ export interface CoordinatorOptions {
   readonly resume: boolean;
   /** HOST:PORT; port 0 takes any free one. */
   readonly listen: string;
-  /** Allows plain-text gRPC beyond the loopback interface. */
+  /** Plain text also beyond the loopback interface, where it is TLS otherwise. */
   readonly insecure?: boolean;
+  /** TLS on the loopback interface too, where it is plain text otherwise. */
+  readonly tls?: boolean;
+  /** How far the join line goes; only with TLS, where a worker needs it once. */
+  readonly tokenLimits?: TokenLimits;
   readonly minWorkers?: number;
   /** A file for what was done when, in Chrome's trace format. */
   readonly trace?: string;
@@ -46,9 +59,11 @@ export async function startCoordinator(
   const { out, resume, report } = options;
   const address = parseAddress(options.listen);
   const { host } = address;
-  if (!isLoopback(host) && options.insecure !== true) {
+  const encrypted = options.tls === true || (!isLoopback(host) && options.insecure !== true);
+  const { tokenLimits = {} } = options;
+  if (!encrypted && (tokenLimits.ttl !== undefined || tokenLimits.joins !== undefined)) {
     throw new UserError(
-      `--listen ${options.listen} is reachable from other machines, but the connection is not encrypted: use 127.0.0.1, or --insecure on a network that you trust.`,
+      `--token-ttl and --max-joins need TLS, which ${options.listen} has not: listen on an address that other machines reach, without --insecure.`,
     );
   }
   await tryAddress(address);
@@ -61,7 +76,16 @@ export async function startCoordinator(
   if (trace !== undefined) startTrace('coordinator');
   const run = await openRun({ config, out, resume, software: version, report, signal });
   try {
-    const token = joinToken(out, resume);
+    const authority = encrypted ? await openAuthority(out) : null;
+    const token = JoinToken.open(out, tokenLimits);
+    const door = new Door(
+      token,
+      authority === null ? { kind: 'token', local: isLoopback(host) } : { kind: 'certificate', authority },
+      (text) => {
+        run.event({ event: 'refused', step: run.trainer.step, reason: text });
+        report({ kind: 'warning', text });
+      },
+    );
     const choices = new Choices(out, resume, !config.run.reproducible);
     const shared = openShared(options, run.model.size);
     const feed = new WeightsFeed(
@@ -70,9 +94,9 @@ export async function startCoordinator(
       shared?.weights ?? null,
     );
     const conductor: Conductor = new Conductor(run, feed, report);
-    const service = createService(
-      token,
-      {
+    const service = createService({
+      door,
+      invitation: {
         run: basename(resolve(out)),
         model: JSON.stringify(run.model.config),
         modelHash: modelHash(run.model),
@@ -85,17 +109,23 @@ export async function startCoordinator(
         size: run.model.size,
       },
       feed,
-      shared?.sums ?? [],
+      places: shared?.sums ?? [],
       choices,
-      conductor,
-    );
-    const bound = await listen(service.server, host, address.port).catch((error) => {
+      listener: conductor,
+    });
+    const bound = await listen(service.server, host, address.port, {
+      watch: (server) => door.watch(server),
+      ...(authority !== null && {
+        security: { ...(await authority.forCoordinator()), authority: authority.certificate },
+      }),
+    }).catch((error) => {
       conductor.abandon();
       throw error;
     });
     const close = async (reason: string) => {
       service.finish(reason);
       await shutDown(service.server);
+      door.close();
       await run.close();
       if (trace !== undefined) await writeTrace(trace);
     };
@@ -109,12 +139,36 @@ export async function startCoordinator(
         throw error;
       },
     );
-    const joinUrl = formatJoinUrl({ host: reachable(host), port: bound, token });
-    report({ kind: 'status', text: `listening on ${host}:${bound}` });
+    const joinUrl = formatJoinUrl({
+      host: reachable(host),
+      port: bound,
+      token: token.secret,
+      ...(authority !== null && { ca: authority.fingerprint }),
+    });
+    try {
+      keepJoinUrl(out, joinUrl);
+    } catch (error) {
+      conductor.abandon();
+      service.server.forceShutdown();
+      throw error;
+    }
+    report({
+      kind: 'status',
+      text: `listening on ${host}:${bound}, ${encrypted ? 'TLS 1.3' : 'plain text'}`,
+    });
     return { joinUrl, done, stop: () => conductor.stop() };
   } catch (error) {
     await run.close();
     throw error;
+  }
+}
+
+/** For workers that share the file system, and for scripts that want no secret in their logs: `worker --join-file`. */
+function keepJoinUrl(out: string, joinUrl: string): void {
+  try {
+    writePrivateFile(join(out, 'join-url'), `${joinUrl}\n`);
+  } catch (error) {
+    throw new RunError(`${error instanceof Error ? error.message : error}.`);
   }
 }
 

@@ -24,10 +24,11 @@ import {
   type WorkerMessage,
 } from '@manyhands/proto';
 import { Choices } from './choices.js';
+import { Door } from './security/door.js';
 import { createService, type WorkerSession } from './service.js';
+import { JoinToken } from './token.js';
 import { WeightsFeed } from './weights-feed.js';
 
-const token = 'a-token';
 const invitation = {
   run: 'test',
   model: '{}',
@@ -81,11 +82,16 @@ async function setUp(
   const feed = new WeightsFeed(weights, () => {}, versions);
   const listener = new Listener();
   const choices = new Choices(folder, false, true);
-  const service = createService(token, invitation, feed, places, choices, listener);
-  const port = await listen(service.server, '127.0.0.1', 0);
-  closers.push(() => service.server.forceShutdown());
-  const dial = (withToken = token) => {
-    const { client, metadata } = connect({ host: '127.0.0.1', port, token: withToken });
+  const token = JoinToken.open(folder);
+  const door = new Door(token, { kind: 'token', local: true }, () => {});
+  const service = createService({ door, invitation, feed, places, choices, listener });
+  const port = await listen(service.server, '127.0.0.1', 0, { watch: (server) => door.watch(server) });
+  closers.push(() => {
+    service.server.forceShutdown();
+    door.close();
+  });
+  const dial = (withToken = token.secret) => {
+    const { client, metadata } = connect({ host: '127.0.0.1', port }, { kind: 'token', token: withToken });
     closers.push(() => client.close());
     const work = client.Work(metadata);
     work.on('error', () => {});

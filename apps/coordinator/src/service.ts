@@ -2,9 +2,7 @@ import {
   type Assignment,
   type CoordinatorMessage,
   createServer,
-  isInvited,
   type Losses__Output,
-  type Metadata,
   type Piece,
   PROTOCOL_VERSION,
   readChunk,
@@ -18,11 +16,15 @@ import {
   type WorkerMessage__Output,
 } from '@manyhands/proto';
 import { type Choices, MAXIMUM_CHOICES_BYTES, type Turn } from './choices.js';
+import { Bucket } from './security/bucket.js';
+import { type Call, clean, type Door, otherProtocol, type Refused } from './security/door.js';
 import type { WeightsFeed } from './weights-feed.js';
 
-/** A worker as the coordinator sees it. */
+/** A worker as the coordinator sees it, from its hello to its goodbye. */
 export interface WorkerSession {
   readonly id: string;
+  /** The name in its certificate, the same whenever it comes back; null where it showed none. */
+  readonly identity: string | null;
   readonly threads: number;
   /** The backend and device in the worker's own words. */
   readonly device: string;
@@ -64,10 +66,16 @@ export interface Invitation {
   readonly size: number;
 }
 
-const MAXIMUM_TEXT = 200;
 const MAXIMUM_THREADS = 4096;
 /** What the name of a kind of machine looks like. */
 const MACHINE = /^[\x20-\x7e]{1,200}$/;
+
+/** Messages of one worker, at once and a second after that; an honest one sends a tenth at the very most. */
+const TALK = { burst: 2000, perSecond: 1000 };
+const PIECES = { burst: 20_000, perSecond: 10_000 };
+
+/** How long a worker that has left may still read what was sent to it. */
+const FAREWELL_MILLISECONDS = 3000;
 
 export interface Service {
   readonly server: Server;
@@ -75,51 +83,87 @@ export interface Service {
   finish(reason: string): void;
 }
 
+/** A worker that was welcomed. */
+interface Member {
+  readonly identity: string | null;
+  /** Of its sums in shared memory. */
+  readonly place: SharedTensor | null;
+  /** It sends its sums on one call. */
+  uploading: boolean;
+  /** Break its calls for weights and sums off. */
+  readonly calls: Set<() => void>;
+  close(reason: string): void;
+}
+
 /**
- * The three calls of proto/manyhands/v1/training.proto, turned into sessions and events.
+ * The calls of proto/manyhands/v1/training.proto, turned into sessions and events.
  * @param places of sums in memory that workers of this machine share
  */
-export function createService(
-  token: string,
-  invitation: Invitation,
-  feed: WeightsFeed,
-  places: readonly SharedTensor[],
-  choices: Choices,
-  listener: ServiceListener,
-): Service {
-  /** With the place of its sums in shared memory. */
-  const members = new Map<string, SharedTensor | null>();
-  const uploading = new Set<string>();
+export function createService({
+  door,
+  invitation,
+  feed,
+  places,
+  choices,
+  listener,
+}: {
+  readonly door: Door;
+  readonly invitation: Invitation;
+  readonly feed: WeightsFeed;
+  readonly places: readonly SharedTensor[];
+  readonly choices: Choices;
+  readonly listener: ServiceListener;
+}): Service {
+  const members = new Map<string, Member>();
   let joined = 0;
   let finished: string | null = null;
   const finishers = new Set<(reason: string) => void>();
 
   const { size, ...welcome } = invitation;
-  const memberOf = (metadata: Metadata): string | null => {
-    const worker = String(metadata.get('worker')[0] ?? '');
-    return isInvited(metadata, token) && members.has(worker) ? worker : null;
+
+  /** The worker that makes a call for weights or sums: the one that the call names, if it proves to be that one. */
+  const memberOf = (call: Call): { id: string; member: Member } | Refused => {
+    const caller = door.caller(call);
+    if ('refused' in caller) return caller.refused;
+    const id = String(call.metadata.get('worker')[0] ?? '');
+    const member = members.get(id);
+    if (member !== undefined && member.identity === caller.identity) return { id, member };
+    return door.refuse(call.getPeer(), 'only a worker of this run may read its weights and send sums');
   };
 
   /** The place with that number, counted from 1, for one member only. */
   const takePlace = (number: number): SharedTensor | null => {
     const place = places[number - 1] ?? null;
-    if (place === null || [...members.values()].includes(place)) return null;
+    if (place === null || [...members.values()].some((member) => member.place === place)) return null;
     place.release();
     return place;
   };
 
   const handlers: TrainingHandlers = {
+    async Enroll(call, callback) {
+      try {
+        const answer = await door.enrol(call.getPeer(), call.request);
+        if ('code' in answer) callback(answer);
+        else callback(null, { certificate: answer });
+      } catch (error) {
+        const details = `the certificate could not be made: ${error instanceof Error ? error.message : error}`;
+        callback(door.refuse(call.getPeer(), details, status.INTERNAL));
+      }
+    },
+
     Work(call) {
-      if (!isInvited(call.metadata, token)) {
-        call.emit('error', {
-          code: status.UNAUTHENTICATED,
-          details: 'the token does not belong to this run',
-        });
+      const peer = call.getPeer();
+      const caller = door.caller(call);
+      if ('refused' in caller) {
+        call.emit('error', caller.refused);
         return;
       }
+      const { identity } = caller;
+      const talk = new Bucket(TALK.burst, TALK.perSecond);
       let id: string | null = null;
       let hello: NonNullable<WorkerMessage__Output['hello']> | null = null;
       let turn: Turn | null = null;
+      let greeted = false;
       let ready = false;
       let over = false;
 
@@ -131,11 +175,19 @@ export function createService(
         over = true;
         call.end();
         finishers.delete(finish);
-        if (id !== null) members.delete(id);
+        if (id !== null) {
+          const { calls } = members.get(id) ?? {};
+          members.delete(id);
+          setTimeout(() => {
+            for (const end of calls ?? []) end();
+          }, FAREWELL_MILLISECONDS).unref();
+        }
         turn?.leave();
+        if (greeted) door.left(peer);
         if (ready && id !== null) listener.gone(id, reason);
       };
       const refuse = (reason: string) => {
+        door.refuse(peer, reason);
         write({ refusal: { reason } });
         close(reason);
       };
@@ -149,25 +201,32 @@ export function createService(
 
       const receive = (message: WorkerMessage__Output) => {
         if (over) return;
+        if (!talk.take()) return refuse('a worker sends fewer messages than that');
         if (message.hello && hello === null) {
           hello = message.hello;
           if (hello.protocol !== PROTOCOL_VERSION) {
-            return refuse(
-              `the worker speaks protocol ${hello.protocol} (version ${clean(hello.software)}) and the coordinator ${PROTOCOL_VERSION}: install the same version of manyhands on both`,
-            );
+            return refuse(otherProtocol(hello.protocol, hello.software));
           }
           if (hello.threads < 1 || hello.threads > MAXIMUM_THREADS) {
             return refuse(`a worker has 1 to ${MAXIMUM_THREADS} threads, not ${hello.threads}`);
           }
           if (!MACHINE.test(hello.machine))
             return refuse('a worker names its kind of machine in 1 to 200 letters');
+          greeted = true;
+          door.joined(peer);
           joined += 1;
-          const worker = `${asciiOnly(clean(hello.name)) || 'worker'}-${joined}`;
+          const worker = `${(identity ?? asciiOnly(clean(hello.name))) || 'worker'}-${joined}`;
           turn = choices.ask(hello.machine, (known) => {
             if (over) return;
+            // One that comes back before its loss was noticed takes its own place.
+            if (identity !== null) {
+              for (const other of [...members.values()]) {
+                if (other.identity === identity) other.close('came back on another connection');
+              }
+            }
             id = worker;
             const place = takePlace(hello?.place ?? 0);
-            members.set(worker, place);
+            members.set(worker, { identity, place, uploading: false, calls: new Set(), close });
             write({ welcome: { ...welcome, worker, choices: known, sharesMemory: place !== null } });
           });
           if (turn === null) refuse('the run has workers on too many kinds of machines already');
@@ -188,6 +247,7 @@ export function createService(
           ready = true;
           listener.ready({
             id,
+            identity,
             threads: hello.threads,
             device: clean(`${message.ready.backend} (${message.ready.mode}, ${message.ready.device})`),
             hasData: message.ready.hasData,
@@ -226,55 +286,60 @@ export function createService(
     },
 
     Weights(call) {
-      const worker = memberOf(call.metadata);
-      if (worker === null) {
-        call.emit('error', {
-          code: status.UNAUTHENTICATED,
-          details: 'only a worker of this run may read its weights',
-        });
+      const found = memberOf(call);
+      if ('code' in found) {
+        call.emit('error', found);
         return;
       }
+      const { id, member } = found;
       call.on('error', () => {});
-      void feed.subscribe(worker, call, members.get(worker) != null);
+      const end = () => call.emit('error', LEFT);
+      member.calls.add(end);
+      void feed.subscribe(id, call, member.place !== null).finally(() => member.calls.delete(end));
     },
 
     Gradients(call, callback) {
-      const worker = memberOf(call.metadata);
-      if (worker === null || uploading.has(worker)) {
-        callback({
-          code: status.UNAUTHENTICATED,
-          details: 'only a worker of this run may send gradients, on one call',
-        });
-        return;
+      const found = memberOf(call);
+      if ('code' in found) return callback(found);
+      const { id, member } = found;
+      if (member.uploading) {
+        return callback(door.refuse(call.getPeer(), 'a worker sends its sums on one call'));
       }
-      uploading.add(worker);
-      const place = members.get(worker) ?? null;
+      member.uploading = true;
+      const { place } = member;
+      const talk = new Bucket(PIECES.burst, PIECES.perSecond);
       let over = false;
-      const close = (error: { code: status; details: string } | null) => {
+      const close = (error: Refused | null) => {
         if (over) return;
         over = true;
-        uploading.delete(worker);
+        member.uploading = false;
+        member.calls.delete(end);
         callback(error, {});
       };
+      const end = () => close(LEFT);
+      member.calls.add(end);
       call.on('data', ({ assignment, chunk, totals }) => {
-        if (over) return;
-        listener.heard(worker);
+        if (over || members.get(id) !== member) return;
+        if (!talk.take()) {
+          return close({ code: status.RESOURCE_EXHAUSTED, details: 'a sum has fewer pieces than that' });
+        }
+        listener.heard(id);
         if (chunk) {
           try {
             const { piece, values } = readChunk(chunk, size, place && { tensor: place, tag: assignment });
             if (values === null) {
-              listener.failed(worker, assignment, 'its sum is in shared memory no more');
+              listener.failed(id, assignment, 'its sum is in shared memory no more');
               return;
             }
             listener.received(values.byteLength);
-            listener.summing(worker, assignment, piece, values);
+            listener.summing(id, assignment, piece, values);
           } catch (error) {
             if (!(error instanceof TensorError)) throw error;
             return close({ code: status.INVALID_ARGUMENT, details: error.message });
           }
         }
         if (totals) place?.release();
-        if (totals?.losses) listener.summed(worker, assignment, totals.losses);
+        if (totals?.losses) listener.summed(id, assignment, totals.losses);
       });
       call.on('end', () => close(null));
       call.on('error', () => close({ code: status.UNKNOWN, details: 'the call broke' }));
@@ -293,12 +358,9 @@ export function createService(
   };
 }
 
+const LEFT: Refused = { code: status.CANCELLED, details: 'the worker has left the run' };
+
 /** What a gRPC header can carry, in which a worker names itself later. */
 function asciiOnly(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?');
-}
-
-/** Text from a peer, short and without control characters, safe for a terminal and a log. */
-function clean(text: string): string {
-  return text.replace(/\p{C}/gu, ' ').trim().slice(0, MAXIMUM_TEXT);
 }

@@ -9,6 +9,7 @@ import {
   CHUNK_VALUES,
   ChunkMemory,
   type CoordinatorMessage__Output,
+  type Credentials,
   connect,
   type EncodedPartialSum,
   explainStatus,
@@ -31,6 +32,8 @@ import { WeightsGate } from './weights-gate.js';
 
 export interface SessionOptions {
   readonly join: JoinUrl;
+  /** How it shows that it belongs to the run. */
+  readonly credentials: Credentials;
   readonly threads: number;
   readonly backend: BackendChoice;
   readonly name: string;
@@ -47,6 +50,8 @@ export type SessionEnd =
   | { readonly kind: 'left' }
   /** The connection broke or was never made; `joined` tells whether work had begun. */
   | { readonly kind: 'lost'; readonly reason: string; readonly joined: boolean }
+  /** The coordinator does not take its certificate or token. */
+  | { readonly kind: 'unknown'; readonly reason: string }
   /** Trying again would end the same way. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -55,7 +60,7 @@ const FAREWELL_MILLISECONDS = 2000;
 
 /** One connection, from hello to goodbye. `leave` finishes what was assigned, says goodbye and resolves `done`. */
 export function openSession(options: SessionOptions): { done: Promise<SessionEnd>; leave(): void } {
-  const { client, metadata } = connect(options.join);
+  const { client, metadata } = connect(options.join, options.credentials);
   const work = client.Work(metadata);
   let settle: (end: SessionEnd) => void = () => {};
   const done = new Promise<SessionEnd>((resolve) => {
@@ -228,9 +233,10 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   });
   work.on('error', (error: Error & { code?: number; details?: string }) => {
     if (saidGoodbye) return end({ kind: 'left' });
-    const fatal = error.code === status.UNAUTHENTICATED || error.code === status.UNIMPLEMENTED;
     const reason = explainStatus(error);
-    end(fatal ? { kind: 'refused', reason } : { kind: 'lost', reason, joined });
+    if (error.code === status.UNAUTHENTICATED) end({ kind: 'unknown', reason });
+    else if (error.code === status.UNIMPLEMENTED) end({ kind: 'refused', reason });
+    else end({ kind: 'lost', reason, joined });
   });
   work.on('end', () =>
     end(saidGoodbye ? { kind: 'left' } : { kind: 'lost', reason: 'the coordinator hung up', joined }),

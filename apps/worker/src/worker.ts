@@ -3,11 +3,12 @@ import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import { startTrace, writeTrace } from '@manyhands/core/trace';
 import { parseJoinUrl, type SharedMemory } from '@manyhands/proto';
+import { Membership } from './membership.js';
 import { openSession, type SessionEnd } from './session.js';
 import { LocalShards } from './shards.js';
 
 export interface WorkerOptions {
-  /** `manyhands://HOST:PORT?token=…` */
+  /** `manyhands://HOST:PORT?token=…&ca=…` */
   readonly join: string;
   readonly threads: number;
   readonly backend: BackendChoice;
@@ -45,9 +46,25 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
   const leaving = new AbortController();
   let leave = () => {};
 
+  const { threads, backend, name, shared, version = 'unknown' } = options;
+  const membership = new Membership(join, { name, software: version });
+
   const session = async (): Promise<SessionEnd> => {
-    const { threads, backend, name, shared, version = 'unknown' } = options;
-    const opened = openSession({ join, threads, backend, name, version, shards, shared, status });
+    const shown = await membership.show();
+    if (!('credentials' in shown)) return shown;
+    if (leaving.signal.aborted) return { kind: 'left' };
+    const { credentials } = shown;
+    const opened = openSession({
+      join,
+      credentials,
+      threads,
+      backend,
+      name,
+      version,
+      shards,
+      shared,
+      status,
+    });
     leave = opened.leave;
     return opened.done;
   };
@@ -64,8 +81,14 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
           return status(`the run is over: ${end.reason}`);
         case 'left':
           return status('left the run');
+        case 'unknown':
+          if (membership.renew()) {
+            warn(`coordinator at ${address}: ${end.reason}; enrolling again`);
+            break;
+          }
+          throw refused(address, end.reason);
         case 'refused':
-          throw new UserError(`This worker cannot join the run at ${address}: ${end.reason}.`);
+          throw refused(address, end.reason);
         case 'lost': {
           if (end.joined) {
             ever = true;
@@ -99,6 +122,10 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
       leave();
     },
   };
+}
+
+function refused(address: string, reason: string): UserError {
+  return new UserError(`This worker cannot join the run at ${address}: ${reason}.`);
 }
 
 function readJoin(text: string) {

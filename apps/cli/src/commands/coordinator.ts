@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { UserError } from '@manyhands/core/config';
+import { type Command, Option } from 'commander';
 import { Display } from '../display.js';
 import { exitStatus } from '../failure.js';
 import { shellWord } from '../format.js';
@@ -14,6 +15,8 @@ interface CoordinatorOptions extends ConfigOptions {
   readonly listen?: string;
   readonly minWorkers?: number;
   readonly insecure?: boolean;
+  readonly tokenTtl?: number;
+  readonly maxJoins?: number;
   readonly trace?: string;
 }
 
@@ -27,8 +30,15 @@ export function coordinator(): Command {
     .addOption(whole('--min-workers <n>', 'workers to wait for before the first step', 1, 100000))
     .option(
       '--insecure',
-      'listen on an address that other machines reach although the connection is plain text',
+      'plain text instead of TLS also where other machines reach it: only on a network that you trust',
     )
+    .addOption(
+      duration(
+        '--token-ttl <time>',
+        'how long the join line can be used, such as 30m, 12h or 2d (default: always)',
+      ),
+    )
+    .addOption(whole('--max-joins <n>', 'workers that may join with the join line (default: any)', 1, 100000))
     .option('--trace <file>', wording.trace)
     .action(async (options: CoordinatorOptions) => {
       process.exitCode = await own(options);
@@ -43,7 +53,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
   const need = await checkMemory(config, out, { workers: 0, threads: 0, backend: 'auto' });
   const display = new Display();
   display.line(need);
-  const { minWorkers } = options;
+  const { minWorkers, tokenTtl, maxJoins } = options;
   const running = await ownRun(
     'coordinator',
     {
@@ -53,6 +63,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
       listen: options.listen ?? config.cluster.listen,
       insecure: options.insecure ?? false,
       ...(minWorkers === undefined ? {} : { minWorkers }),
+      tokenLimits: { ttl: tokenTtl, joins: maxJoins },
       ...trace,
       report: display.report,
     },
@@ -65,4 +76,18 @@ async function own(options: CoordinatorOptions): Promise<number> {
   });
   printSummary(summary, 'coordinator');
   return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
+}
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 24 * 3600 };
+
+/** An option that takes a time, which it gives in seconds. */
+function duration(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string) => {
+    const [, number = '', unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?)([smhd])$/.exec(text) ?? [];
+    const seconds = Number(number) * (SECONDS[unit] ?? 0);
+    if (seconds > 0) return seconds;
+    throw new UserError(
+      `${flags.split(' ')[0]} is ${JSON.stringify(text)}, but must be a time above 0 such as 90s, 30m, 1.5h or 2d.`,
+    );
+  });
 }

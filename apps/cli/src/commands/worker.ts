@@ -1,7 +1,7 @@
 import { availableParallelism, hostname } from 'node:os';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
-import { SharedMemory } from '@manyhands/proto';
+import { readPrivateFile, SharedMemory } from '@manyhands/proto';
 import { startWorker } from '@manyhands/worker';
 import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
@@ -15,6 +15,7 @@ import { backends, traceOption, wording } from './shared.js';
 
 interface WorkerOptions {
   join?: string;
+  joinFile?: string;
   threads?: number;
   backend: BackendChoice;
   name?: string;
@@ -27,6 +28,10 @@ export function worker(): Command {
       '--join <url>',
       'the join line that the coordinator printed (or the environment variable MANYHANDS_JOIN)',
     )
+    .option(
+      '--join-file <file>',
+      'a file with the join line, such as join-url in the run directory, that only its owner can read',
+    )
     .addOption(whole('--threads <n>', 'threads that compute (default: one a core)', 1, 1024))
     .addOption(choice('--backend <name>', 'what computes', backends).default('auto'))
     .option('--name <name>', 'what the coordinator calls this worker (default: the host name)')
@@ -37,8 +42,7 @@ export function worker(): Command {
 }
 
 async function work(options: WorkerOptions): Promise<number> {
-  const join = options.join ?? process.env.MANYHANDS_JOIN;
-  if (!join) throw new UserError('--join is missing: paste the join line that the coordinator printed.');
+  const join = joinLine(options);
   // Not by the channel: its parent may be gone already, and the channel with it.
   const ofTrain = process.env.MANYHANDS_OF_TRAIN !== undefined;
   if (ofTrain && !process.connected) return exitStatus.done;
@@ -72,6 +76,31 @@ async function work(options: WorkerOptions): Promise<number> {
   await working.done;
   interrupt.dispose();
   return interrupt.happened && !ofTrain ? exitStatus.interrupted : exitStatus.done;
+}
+
+/** The secret is not left where every user of the machine sees it: in the list of processes. */
+function joinLine({ join, joinFile }: WorkerOptions): string {
+  if (join !== undefined) process.title = 'manyhands worker';
+  if (join !== undefined && joinFile !== undefined) {
+    throw new UserError('--join and --join-file are both given: one of them is enough.');
+  }
+  const line = join ?? (joinFile === undefined ? process.env.MANYHANDS_JOIN : readJoinFile(joinFile));
+  if (line) return line;
+  throw new UserError(
+    '--join is missing: paste the join line that the coordinator printed, or give --join-file or MANYHANDS_JOIN.',
+  );
+}
+
+/** @throws UserError where it is not there, empty, or other users may have read it */
+function readJoinFile(file: string): string {
+  let text: string | null;
+  try {
+    text = readPrivateFile(file);
+  } catch (error) {
+    throw new UserError(`--join-file: ${error instanceof Error ? error.message : error}.`);
+  }
+  if (text?.trim()) return text.trim();
+  throw new UserError(`--join-file ${file} ${text === null ? 'does not exist' : 'is empty'}.`);
 }
 
 /** What `train` shares with its workers, and this one's place in it. */

@@ -190,3 +190,28 @@ test('a file is loaded by its path, and what is wrong with it names the path', a
     await rm(folder, { recursive: true });
   }
 });
+
+test('what is told of a file is short, in one line, in plain words, however deep or strange the file is', () => {
+  const file: { model: object } = JSON.parse(trainChar(['ab']).toJson());
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  for (const json of [
+    `{"pre_tokenizer": ${deep}, "model": 1}`,
+    JSON.stringify({ ...file, model: { ...file.model, vocab: { 'a\u009b2J': 7.5 } } }),
+    JSON.stringify({ ...file, normalizer: '\u202e\u0007' }),
+    '\u0000\u001b[2J',
+    '{}',
+  ]) {
+    assert.throws(
+      () => fromJson(json),
+      (error) => {
+        assert.ok(error instanceof TokenizerError, String(error));
+        assert.match(error.message, /^[^\p{Cc}\p{Cf}]{1,400}$/u);
+        assert.doesNotMatch(error.message, /undefined|call stack/);
+        return true;
+      },
+    );
+  }
+  assert.throws(() => fromJson('{"model": {}}'), {
+    message: /pre_tokenizer is missing, which is not supported/,
+  });
+});

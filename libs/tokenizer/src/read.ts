@@ -80,7 +80,7 @@ export function fromJson(json: string, file = 'tokenizer.json'): Tokenizer {
   try {
     value = JSON.parse(json);
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ');
+    const reason = oneLine(error instanceof Error ? error.message : String(error), 120);
     throw new TokenizerError(`${file} is not JSON (${reason}): give a Hugging Face tokenizer.json.`);
   }
   try {
@@ -244,10 +244,24 @@ function describe(error: z.ZodError, value: unknown): string {
     found = typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined;
   }
   const where = issue.path.join('.') || 'the file';
-  return `${where} is ${quote(found)}, which is not supported (${issue.message}).`;
+  const reason = issue.message.replace(', received undefined', '');
+  return `${where} is ${quote(found)}, which is not supported (${reason}).`;
 }
 
 function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'missing';
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return oneLine(printed(value), 80);
+}
+
+/** Text from a file in one line, without what a terminal would obey, of so many characters at most. */
+function oneLine(text: string, most: number): string {
+  const line = text.slice(0, 4 * most).replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ');
+  return line.length > most ? `${line.slice(0, most)}…` : line;
+}
+
+function printed(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'missing';
+  } catch {
+    return 'nested too deeply'; // JSON.stringify calls itself for every level
+  }
 }

@@ -104,15 +104,17 @@ function readWeights(path: string, model: Model): Float32Array {
   const file = openSafetensors(path);
   try {
     const names = namesInFile(file, model, path);
-    const weights = new Float32Array(model.size);
-    for (const parameter of model.parameters) {
+    const named = model.parameters.map((parameter) => {
       const name = names.get(parameter.name) ?? parameter.name;
       const shape = file.tensors.get(name)?.shape ?? [];
       if (shape.length !== parameter.shape.length || shape.some((side, i) => side !== parameter.shape[i])) {
         throw new UserError(`${path}: ${name} is [${shape}], but config.json makes it [${parameter.shape}].`);
       }
-      file.read(name, weights.subarray(parameter.offset, parameter.offset + parameter.size));
-    }
+      return { ...parameter, name };
+    });
+    // Not before config.json is known to ask for no more than the file holds.
+    const weights = new Float32Array(model.size);
+    for (const { name, offset, size } of named) file.read(name, weights.subarray(offset, offset + size));
     return weights;
   } finally {
     file.close();

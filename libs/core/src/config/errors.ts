@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+
 /**
  * Bad usage, config or input: something that a person can put right before trying again. The message is one
  * sentence: what was wrong, which option, key or file, its value, and what is allowed. Exit status 2.
@@ -18,8 +20,19 @@ export class RunError extends Error {
 
 /** A value as an error message shows it: JSON, one line, at most 60 characters. Never throws. */
 export function show(value: unknown): string {
-  const text = plain(value).replace(/\s+/g, ' ');
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+  return oneLine(plain(value), 60);
+}
+
+/** Text from outside as an error message shows it: in one line, without what a terminal would obey, of bounded length. */
+export function oneLine(text: string, most = 200): string {
+  const line = text.slice(0, 4 * most).replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ');
+  return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+}
+
+/** What zod found first, as part of a sentence: the key, and what is wrong with it. */
+export function firstProblem({ issues: [issue] }: z.core.$ZodError): string {
+  const found = issue.message.replace(', received undefined', ', but it is missing');
+  return oneLine(`${issue.path.join('.') || 'the file'}: ${found}`);
 }
 
 function plain(value: unknown): string {

@@ -1,5 +1,5 @@
 export { applySet, configToYaml, parseConfig, type RunConfig } from './config.js';
-export { RunError, show, UserError } from './errors.js';
+export { firstProblem, oneLine, RunError, show, UserError } from './errors.js';
 export { microBatchCount, microBatchSize, settleMicroBatch } from './micro-batch.js';
 export { type PresetName, presets } from './presets.js';
 export { knownKeys } from './schema.js';

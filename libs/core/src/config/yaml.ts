@@ -1,8 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
-import { parse } from 'yaml';
-import { show, UserError } from './errors.js';
+import { Lexer, LineCounter, Parser, parseDocument } from 'yaml';
+import { oneLine, show, UserError } from './errors.js';
 
 const maximumBytes = 1 << 20;
+/** Of collections in each other; a config has four. */
+const deepest = 100;
+/** A config with a thousand sources, of a path and a weight each, has half as many. */
+const mostTokens = 1 << 15;
 
 /**
  * Reads a YAML config file into a plain value for `parseConfig`.
@@ -24,13 +28,47 @@ export function readYaml(path: string): unknown {
   return parseYaml(text, path);
 }
 
-/** Parses one YAML document; `name` says in an error where the text came from. */
+/**
+ * Parses one YAML document; `name` says in an error where the text came from.
+ *
+ * @throws UserError where it is none, or one of more than 32,768 tokens or 100 levels
+ */
 export function parseYaml(text: string, name: string): unknown {
+  demandBounds(text, name);
+  // The parser's own way to name a line reads that line again for each error: only the first is told here.
+  const lineCounter = new LineCounter();
+  const options = { logLevel: 'error', uniqueKeys: true, prettyErrors: false, lineCounter } as const;
+  const document = parseDocument(text, options);
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const { line, col } = lineCounter.linePos(error.pos[0]);
+    throw notYaml(name, `${oneLine(error.message)} at line ${line}, column ${col}`);
+  }
   try {
-    return parse(text, { logLevel: 'error', prettyErrors: true, uniqueKeys: true, maxAliasCount: 100 });
+    return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    const [first] = (error instanceof Error ? error.message : String(error)).split('\n');
-    throw new UserError(`${name} is not YAML: ${first.replace(/[.:]+$/, '')}.`);
+    throw notYaml(name, oneLine(error instanceof Error ? error.message : String(error)));
+  }
+}
+
+function notYaml(name: string, why: string): UserError {
+  return new UserError(`${name} is not YAML: ${why}.`);
+}
+
+/**
+ * Reads the tokens alone, which takes neither recursion nor much time. The rest takes both: where the stack ends on a
+ * deep document, V8 may end the process, and a mapping's keys are compared each with each.
+ */
+function demandBounds(text: string, name: string): void {
+  const parser = new Parser();
+  let tokens = 0;
+  for (const token of new Lexer().lex(text)) {
+    Array.from(parser.next(token));
+    tokens += 1;
+    if (parser.stack.length > deepest)
+      throw new UserError(`${name} is nested more than ${deepest} deep, which no config is.`);
+    if (tokens > mostTokens)
+      throw new UserError(`${name} has more than ${mostTokens} YAML tokens, which no config needs.`);
   }
 }
 

@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { UserError } from '../config/index.js';
+import { firstProblem, UserError } from '../config/index.js';
 import { errorCode, readFailure } from './files.js';
 
 /** Written last: a folder with a manifest is whole, one without is not. */
 export const manifestName = 'manifest.json';
 
 const count = z.int().min(0);
-const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const hash = z.string().regex(/^[0-9a-f]{64}$/, 'no sha256 of 64 hex digits');
 
 const shard = z.strictObject({
   /** A plain name inside the folder: a manifest from elsewhere cannot point out of it. */
-  file: z.string().regex(/^[\w.-]{1,200}$/),
+  file: z.string().regex(/^[\w.-]{1,200}$/, 'no plain file name'),
   tokens: count,
   /** Of the payload, the tokens without the header. */
   sha256: hash,
@@ -98,10 +98,8 @@ export function parseManifest(text: string, file: string): Manifest {
       `${file} is damaged: its data hash is ${result.data.dataHash}, its contents give ${known}; ${remedy(file)}.`,
     );
   }
-  const issue = result.error.issues[0];
-  const key = issue?.path.join('.') || 'the file';
   throw new UserError(
-    `${file} is damaged or of another version: ${key}: ${issue?.message ?? 'not readable'}; ${remedy(file)}.`,
+    `${file} is damaged or of another version: ${firstProblem(result.error)}; ${remedy(file)}.`,
   );
 }
 

@@ -2,9 +2,9 @@ import path from 'node:path';
 import type { RunEvent, RunSummary } from '@manyhands/coordinator';
 import { type RunConfig, RunError } from '@manyhands/core/config';
 import { SharedMemory } from '@manyhands/proto';
-import type { Display } from './display.js';
 import { LocalTrace } from './local-trace.js';
 import { LocalWorkers } from './local-workers.js';
+import type { Teller } from './log.js';
 import type { LocalMachine } from './memory.js';
 import { ownRun } from './own-run.js';
 
@@ -13,7 +13,7 @@ export interface LocalRun {
   readonly out: string;
   readonly resume: boolean;
   readonly machine: LocalMachine;
-  readonly display: Display;
+  readonly display: Teller;
   /** A file for the trace of all processes. */
   readonly trace?: string | undefined;
   /** Told every event, beside the display. */

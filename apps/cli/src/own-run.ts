@@ -1,8 +1,8 @@
 import { type CoordinatorOptions, startCoordinator } from '@manyhands/coordinator';
-import type { Display } from './display.js';
 import { Interrupted } from './failure.js';
 import { shellWord } from './format.js';
 import { Interrupt } from './interrupt.js';
+import type { Teller } from './log.js';
 
 /** The commands that own a run. */
 export type OwningCommand = 'train' | 'coordinator';
@@ -21,7 +21,7 @@ export function resumeLine(command: OwningCommand, out: string): string {
 export async function ownRun(
   command: OwningCommand,
   options: Omit<CoordinatorOptions, 'signal'>,
-  display: Display,
+  display: Teller,
   atOnce?: () => void,
 ) {
   const opening = new AbortController();

@@ -9,14 +9,17 @@ export interface Address {
   readonly port: number;
 }
 
-/** @throws UserError where the text is not HOST:PORT */
-export function parseAddress(text: string): Address {
+/**
+ * @param option that the text was given for
+ * @throws UserError where it is not HOST:PORT
+ */
+export function parseAddress(text: string, option = '--listen'): Address {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,9})$/.exec(text);
   if (match === null)
-    throw new UserError(`--listen ${text} is not HOST:PORT, such as 127.0.0.1:0 or [::1]:7070.`);
+    throw new UserError(`${option} ${text} is not HOST:PORT, such as 127.0.0.1:0 or [::1]:7070.`);
   const port = Number(match[3]);
   if (port > 65535)
-    throw new UserError(`--listen ${text}: the port must be from 0 to 65535, where 0 takes a free one.`);
+    throw new UserError(`${option} ${text}: the port must be from 0 to 65535, where 0 takes a free one.`);
   return { host: match[1] ?? match[2], port };
 }
 

@@ -15,6 +15,7 @@ import {
   type State,
   waitingFor,
 } from './machine.js';
+import type { RunSample } from './observe/index.js';
 import type { OpenRun } from './open-run.js';
 import type { ServiceListener, WorkerSession } from './service.js';
 import type { WeightsFeed } from './weights-feed.js';
@@ -59,13 +60,17 @@ export class Conductor implements ServiceListener {
   private lastProgress = performance.now();
   /** Doubles each time that a wait was told. */
   private patience = PATIENCE_MILLISECONDS;
+  /** Since the process began, and at the last step. */
   private readonly bytes = { received: 0, sent: 0 };
+  private bytesBefore = { received: 0, sent: 0 };
   private pace = 0;
 
   constructor(
     private readonly run: OpenRun,
     private readonly feed: WeightsFeed,
     private readonly report: (event: RunEvent) => void,
+    /** Told the name of each line of events.jsonl. */
+    private readonly noted: (event: string) => void = () => {},
   ) {
     const { config, model, data } = run;
     this.done = new Promise((resolve, reject) => {
@@ -95,6 +100,22 @@ export class Conductor implements ServiceListener {
   /** Every shape that workers will be given. */
   get shapes(): Shape[] {
     return this.batches.shapes();
+  }
+
+  /** What the run looks like at the moment. */
+  sample(): RunSample {
+    const { phase, members } = this.state;
+    const assigned = phase.name === 'computing' ? phase.job.assigned : [];
+    return {
+      bytesReceived: this.bytes.received,
+      bytesSent: this.bytes.sent,
+      workers: members.map(({ id, threads, speed }) => ({
+        worker: id,
+        threads,
+        microBatchesPerSecond: speed === null ? null : speed * 1000,
+        ranges: assigned.filter(({ worker }) => worker === id).length,
+      })),
+    };
   }
 
   stop(): void {
@@ -280,16 +301,15 @@ export class Conductor implements ServiceListener {
       tokensPerSecond,
       secondsPerStep: seconds,
       workers,
-      bytesReceived: this.bytes.received,
-      bytesSent: this.bytes.sent,
+      bytesReceived: this.bytes.received - this.bytesBefore.received,
+      bytesSent: this.bytes.sent - this.bytesBefore.sent,
       updateRatio,
     });
-    this.bytes.received = 0;
-    this.bytes.sent = 0;
+    this.bytesBefore = { ...this.bytes };
     this.endJob();
     if (skipped) {
       const reason = `the gradient of step ${step} is not finite: the step was skipped`;
-      run.event({ event: 'skipped', step, reason });
+      this.record({ event: 'skipped', step, reason });
       this.report({ kind: 'warning', text: reason });
       if (run.trainer.skippedInARow >= MOST_SKIPPED) {
         throw new RunError(
@@ -333,18 +353,23 @@ export class Conductor implements ServiceListener {
     const began = performance.now();
     const { path, weightsSha256 } = await this.run.save();
     span('save', began, { step });
-    this.run.event({ event: 'checkpoint', step, reason: path });
+    this.record({ event: 'checkpoint', step, reason: path });
     this.report({ kind: 'checkpoint', step, path, weightsSha256 });
     this.lastProgress = performance.now();
   }
 
   private note(note: Extract<Command, { do: 'note' }>): void {
     const { members, step } = this.state;
-    this.run.event({ event: note.event, step, worker: note.worker, reason: note.reason });
+    this.record({ event: note.event, step, worker: note.worker, reason: note.reason });
     const device = note.event === 'joined' ? ` with ${this.sessions.get(note.worker ?? '')?.device}` : '';
     const text = `${note.worker ?? 'run'} ${note.event}${device}: ${note.reason}`;
     const threads = members.reduce((sum, member) => sum + member.threads, 0);
     this.report({ kind: 'worker', text, workers: members.length, threads });
+  }
+
+  private record(line: Parameters<OpenRun['event']>[0]): void {
+    this.run.event(line);
+    this.noted(line.event);
   }
 
   private endJob(): void {

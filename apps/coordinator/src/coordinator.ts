@@ -15,6 +15,7 @@ import { parseAddress, reachable, tryAddress } from './address.js';
 import { Choices } from './choices.js';
 import { Conductor } from './conductor.js';
 import type { RunEvent, RunSummary } from './events.js';
+import { addHealth, type Observer, startObserver } from './observe/index.js';
 import { openRun } from './open-run.js';
 import { openAuthority } from './security/authority-file.js';
 import { Door } from './security/door.js';
@@ -36,6 +37,8 @@ export interface CoordinatorOptions {
   /** How far the join line goes; only with TLS, where a worker needs it once. */
   readonly tokenLimits?: TokenLimits;
   readonly minWorkers?: number;
+  /** HOST:PORT of a server for probes and Prometheus; none by default. */
+  readonly metrics?: string | undefined;
   /** A file for what was done when, in Chrome's trace format. */
   readonly trace?: string;
   /** Shared with so many workers of this machine; the caller closes it. */
@@ -49,13 +52,35 @@ const { version }: { version: string } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 );
 
+interface Running {
+  readonly joinUrl: string;
+  readonly done: Promise<RunSummary>;
+  stop(): void;
+}
+
 /**
  * Opens a run and serves it until it is done. `stop` ends it after the step under way, saved.
  * @throws UserError for bad input, the signal's reason where it came before the run was open
  */
-export async function startCoordinator(
-  options: CoordinatorOptions,
-): Promise<{ joinUrl: string; done: Promise<RunSummary>; stop(): void }> {
+export async function startCoordinator(options: CoordinatorOptions): Promise<Running> {
+  if (options.metrics === undefined) return openCoordinator(options, null);
+  const { host, port } = parseAddress(options.metrics, '--metrics');
+  const observer = await startObserver({ host, port, run: basename(resolve(options.out)) });
+  const report = (event: RunEvent) => {
+    observer.report(event);
+    options.report(event);
+  };
+  report({ kind: 'status', text: `metrics on http://${host}:${observer.port}/metrics` });
+  try {
+    const { done, ...running } = await openCoordinator({ ...options, report }, observer);
+    return { ...running, done: done.finally(() => observer.close()) };
+  } catch (error) {
+    await observer.close();
+    throw error;
+  }
+}
+
+async function openCoordinator(options: CoordinatorOptions, observer: Observer | null): Promise<Running> {
   const { out, resume, report } = options;
   const address = parseAddress(options.listen);
   const { host } = address;
@@ -83,6 +108,7 @@ export async function startCoordinator(
       authority === null ? { kind: 'token', local: isLoopback(host) } : { kind: 'certificate', authority },
       (text) => {
         run.event({ event: 'refused', step: run.trainer.step, reason: text });
+        observer?.note('refused');
         report({ kind: 'warning', text });
       },
     );
@@ -93,7 +119,7 @@ export async function startCoordinator(
       (bytes) => conductor.sent(bytes),
       shared?.weights ?? null,
     );
-    const conductor: Conductor = new Conductor(run, feed, report);
+    const conductor: Conductor = new Conductor(run, feed, report, (event) => observer?.note(event));
     const service = createService({
       door,
       invitation: {
@@ -113,6 +139,7 @@ export async function startCoordinator(
       choices,
       listener: conductor,
     });
+    const health = addHealth(service.server, { reflection: true });
     const bound = await listen(service.server, host, address.port, {
       watch: (server) => door.watch(server),
       ...(authority !== null && {
@@ -122,7 +149,11 @@ export async function startCoordinator(
       conductor.abandon();
       throw error;
     });
+    health.open();
+    observer?.open(() => conductor.sample());
     const close = async (reason: string) => {
+      health.ended();
+      observer?.ended();
       service.finish(reason);
       await shutDown(service.server);
       door.close();

@@ -1,10 +1,10 @@
 import { UserError } from '@manyhands/core/config';
 import { type Command, Option } from 'commander';
-import { Display } from '../display.js';
 import { exitStatus } from '../failure.js';
 import { shellWord } from '../format.js';
+import { type LogFormat, logFormats, openTeller } from '../log.js';
 import { checkMemory } from '../memory.js';
-import { subcommand, whole } from '../options.js';
+import { choice, subcommand, whole } from '../options.js';
 import { print } from '../output.js';
 import { ownRun } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
@@ -18,6 +18,8 @@ interface CoordinatorOptions extends ConfigOptions {
   readonly tokenTtl?: number;
   readonly maxJoins?: number;
   readonly trace?: string;
+  readonly metrics?: string;
+  readonly logFormat: LogFormat;
 }
 
 export function coordinator(): Command {
@@ -39,6 +41,10 @@ export function coordinator(): Command {
       ),
     )
     .addOption(whole('--max-joins <n>', 'workers that may join with the join line (default: any)', 1, 100000))
+    .option('--metrics <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there, read only')
+    .addOption(
+      choice('--log-format <format>', 'how standard error tells of the run', logFormats).default('text'),
+    )
     .option('--trace <file>', wording.trace)
     .action(async (options: CoordinatorOptions) => {
       process.exitCode = await own(options);
@@ -51,7 +57,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
   const trace = traceOption(options.trace);
   const out = options.out ?? defaultRunDirectory('cluster');
   const need = await checkMemory(config, out, { workers: 0, threads: 0, backend: 'auto' });
-  const display = new Display();
+  const display = openTeller(options.logFormat, 'coordinator');
   display.line(need);
   const { minWorkers, tokenTtl, maxJoins } = options;
   const running = await ownRun(
@@ -64,6 +70,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
       insecure: options.insecure ?? false,
       ...(minWorkers === undefined ? {} : { minWorkers }),
       tokenLimits: { ttl: tokenTtl, joins: maxJoins },
+      metrics: options.metrics,
       ...trace,
       report: display.report,
     },

@@ -20,7 +20,7 @@ export interface WorkerSample {
 }
 
 /** Events of events.jsonl that are counted from the start, so that a rate over the first of them is right. */
-const COUNTED_FROM_ZERO = ['joined', 'left', 'lost', 'reassigned', 'failed', 'skipped'];
+const COUNTED_FROM_ZERO = ['joined', 'left', 'lost', 'reassigned', 'overtaken', 'failed', 'skipped'];
 /** From a step of a small model on one machine to one over a slow line. */
 const STEP_SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];
 

@@ -3,7 +3,16 @@
  * written beside its final name, flushed, hashed and renamed, so that under its name it is whole or absent.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { RunError, UserError } from '../config/index.js';
@@ -247,7 +256,7 @@ export function hashOfFile(path: string): string | null {
   try {
     file = openSync(path, 'r');
     const hash = createHash('sha256');
-    const chunk = new Uint8Array(4 << 20);
+    const chunk = new Uint8Array(Math.min(4 << 20, Math.max(1, fstatSync(file).size)));
     for (let count = readSync(file, chunk); count > 0; count = readSync(file, chunk)) {
       hash.update(chunk.subarray(0, count));
     }

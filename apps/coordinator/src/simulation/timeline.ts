@@ -1,0 +1,137 @@
+import { type RandomStream, randomStream } from '@manyhands/core/numeric';
+
+interface Entry {
+  readonly time: number;
+  readonly order: number;
+  readonly action: () => void;
+}
+
+/** Virtual time in milliseconds: what is due happens in order of time, and of planning where times are equal. */
+export class Timeline {
+  now = 0;
+  /** Events that have happened. */
+  events = 0;
+  private planned = 0;
+  /** A binary heap, the next event first. */
+  private readonly heap: Entry[] = [];
+
+  /** Of events that are still to come. */
+  get length(): number {
+    return this.heap.length;
+  }
+
+  at(time: number, action: () => void): void {
+    const { heap } = this;
+    const entry = { time: Math.max(time, this.now), order: this.planned++, action };
+    let place = heap.length;
+    while (place > 0) {
+      const parent = (place - 1) >> 1;
+      if (!before(entry, heap[parent])) break;
+      heap[place] = heap[parent];
+      place = parent;
+    }
+    heap[place] = entry;
+  }
+
+  /** Lets the next event happen; false where none is left. */
+  next(): boolean {
+    const { heap } = this;
+    const [first] = heap;
+    const last = heap.pop();
+    if (first === undefined || last === undefined) return false;
+    if (heap.length > 0) this.sink(last);
+    this.now = first.time;
+    this.events += 1;
+    first.action();
+    return true;
+  }
+
+  private sink(entry: Entry): void {
+    const { heap } = this;
+    let place = 0;
+    for (;;) {
+      let child = 2 * place + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child += 1;
+      if (!before(heap[child], entry)) break;
+      heap[place] = heap[child];
+      place = child;
+    }
+    heap[place] = entry;
+  }
+}
+
+function before(one: Entry, other: Entry): boolean {
+  return one.time < other.time || (one.time === other.time && one.order < other.order);
+}
+
+/** A process of the operating system: it may die, and nothing that it planned happens; or hang, and all of it waits. */
+export class Process {
+  alive = false;
+  private life = 0;
+  private hungUntil = 0;
+
+  constructor(private readonly timeline: Timeline) {}
+
+  start(): void {
+    this.alive = true;
+  }
+
+  die(): void {
+    this.alive = false;
+    this.life += 1;
+    this.hungUntil = 0;
+  }
+
+  hang(milliseconds: number): void {
+    this.hungUntil = Math.max(this.hungUntil, this.timeline.now + milliseconds);
+  }
+
+  after(milliseconds: number, action: () => void): void {
+    const { life } = this;
+    this.timeline.at(this.timeline.now + milliseconds, () => this.enter(life, action));
+  }
+
+  /** Now, or when the process no longer hangs; never where it dies before. */
+  soon(action: () => void): void {
+    this.enter(this.life, action);
+  }
+
+  private enter(life: number, action: () => void): void {
+    if (life !== this.life || !this.alive) return;
+    if (this.timeline.now >= this.hungUntil) action();
+    else this.timeline.at(this.hungUntil, () => this.enter(life, action));
+  }
+}
+
+/** Everything by chance in a simulation comes from one stream, in the order of events. */
+export class Dice {
+  private readonly stream: RandomStream;
+
+  constructor(seed: number, ...purpose: readonly number[]) {
+    this.stream = randomStream(seed, ...purpose);
+  }
+
+  chance(probability: number): boolean {
+    return probability > 0 && this.stream.nextFloat() < probability;
+  }
+
+  /** Uniform in [from, to). */
+  between(from: number, to: number): number {
+    return from + (to - from) * this.stream.nextFloat();
+  }
+
+  /** As often of each order of magnitude: mostly small, sometimes large. */
+  magnitude(from: number, to: number): number {
+    return from * (to / from) ** this.stream.nextFloat();
+  }
+
+  /** An integer from … to. */
+  integer(from: number, to: number): number {
+    return from + this.stream.below(to - from + 1);
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[this.stream.below(list.length)];
+  }
+}

@@ -60,7 +60,7 @@ export async function openRunDirectory(
   if (options.resume && !configured) {
     throw new UserError(`${path} holds no run to resume: leave --resume out to start one there.`);
   }
-  makeOutputFolder(path);
+  if (!configured) makeOutputFolder(path);
   const lock = lockDirectory(path);
   const closers: (() => void)[] = [() => lock.release()];
   const close = () => {

@@ -10,6 +10,7 @@ import { RunError, systemCause } from '../config/index.js';
 export interface Storage {
   /** Creates a file, or empties the one that is there. */
   create(path: string): Promise<StorageFile>;
+  /** The folder above it is there; the folder itself may be. */
   makeDirectory(path: string): Promise<void>;
   /** Makes the names in a directory last: a rename is on the disk only after this. */
   syncDirectory(path: string): Promise<void>;
@@ -37,7 +38,11 @@ export const disk: Storage = {
     };
   },
   makeDirectory: async (path) => {
-    await fs.mkdir(path, { recursive: true });
+    try {
+      await fs.mkdir(path); // where a disk is read-only, a recursive one says that the folder above is missing
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
   },
   syncDirectory: async (path) => {
     if (process.platform === 'win32') return; // a directory cannot be opened there; NTFS journals its names

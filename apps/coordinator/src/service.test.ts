@@ -83,7 +83,8 @@ async function setUp(
   const listener = new Listener();
   const choices = new Choices(folder, false, true);
   const token = JoinToken.open(folder);
-  const door = new Door(token, { kind: 'token', local: true }, () => {});
+  const lines: string[] = [];
+  const door = new Door(token, { kind: 'token', local: true }, (line) => lines.push(line));
   const service = createService({ door, invitation, feed, places, choices, listener });
   const port = await listen(service.server, '127.0.0.1', 0, { watch: (server) => door.watch(server) });
   closers.push(() => {
@@ -102,7 +103,7 @@ async function setUp(
     };
     return { client, metadata, work, answer };
   };
-  return { service, weights, feed, listener, dial };
+  return { service, weights, feed, listener, dial, lines };
 }
 
 const hello = { protocol: PROTOCOL_VERSION, software: '1', name: 'ada', threads: 2, machine: 'a machine' };
@@ -147,6 +148,18 @@ test('without the run’s token all three calls are refused', async () => {
   assert.equal(await codeOf(weights), status.UNAUTHENTICATED);
   const code = await new Promise((resolve) => client.Gradients(metadata, (error) => resolve(error?.code)));
   assert.equal(code, status.UNAUTHENTICATED);
+  assert.equal(scene.lines.length, 1, 'one line for the connection');
+  assert.match(scene.lines[0], /^127\.0\.0\.1:\d+ was refused: the token does not belong to this run$/);
+});
+
+test('a flood of messages from one worker ends its call', async () => {
+  const scene = await setUp();
+  const { work } = await join(scene);
+  const gone = once(scene.listener, 'gone');
+  const refused = once(work, 'data');
+  for (let i = 0; i < 3000; i++) work.write({ heartbeat: {} });
+  assert.match((await refused)[0].refusal.reason, /fewer messages/);
+  await gone;
 });
 
 test('the token alone does not open weights and gradients: the worker must have joined', async () => {

@@ -48,7 +48,7 @@ const floors: readonly { readonly library: string; readonly floor: string; reado
 /** A version's numbers; of a pre-release none, since it is older than what it precedes. */
 function numbersOf(version: string): number[] | null {
   const match = /^(\d+)\.(\d+)\.(\d+)(?:\+.*)?$/.exec(version);
-  return match && match.slice(1).map(Number);
+  return match?.slice(1).map(Number) ?? null;
 }
 
 function isBelow(version: string, floor: string): boolean {

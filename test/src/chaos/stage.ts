@@ -172,7 +172,7 @@ export class Stage {
     for (const worker of this.workers.slice(0, this.options.workers)) worker.wake();
   }
 
-  /** Whether a coordinator that ended so is started again. */
+  /** Whether a coordinator that ended so is started again; status 2 is for people, so no service manager would. */
   #goesOn(end: End): boolean {
     const { asked } = this.coordinator;
     const said = end.said.join('\n');
@@ -185,7 +185,7 @@ export class Stage {
       (end.signal === 'SIGKILL' && this.#crashedAt !== null) ||
       (end.signal !== null && end.signal === asked) ||
       (end.status === 130 && asked === 'SIGTERM') ||
-      (end.status !== null && this.full) ||
+      (end.status === 1 && this.full) ||
       (end.status === 2 && this.contended && /in use by another coordinator/.test(said));
     if (!expected) throw new Error(`the coordinator ${describeEnd(end)}`);
     return true;

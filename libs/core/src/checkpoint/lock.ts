@@ -12,7 +12,7 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { systemCause, UserError } from '../config/index.js';
+import { RunError, systemCause, UserError } from '../config/index.js';
 
 /** What may be shown: anybody may have written the file. */
 const word = z.string().regex(/^\P{C}{0,255}$/u);
@@ -45,7 +45,7 @@ interface Held {
  * one can make it. Owners of former generations are looked at again afterwards, since the numbers begin anew when a
  * lock is released.
  *
- * @throws UserError where another coordinator has it
+ * @throws UserError where another coordinator has it; RunError where the system refuses (full disk), which may pass
  */
 export function lockDirectory(directory: string): Lock {
   for (;;) {
@@ -107,7 +107,10 @@ function create(directory: string, generation: number): Held | null {
     const code = error instanceof Error && 'code' in error ? error.code : null;
     // ENOENT: who has the lock by now cleared it away
     if (code === 'EEXIST' || code === 'ENOENT') return null;
-    throw new UserError(`${path} cannot be written, since ${systemCause(error) ?? String(error)}.`);
+    const cause = systemCause(error) ?? String(error);
+    throw new RunError(`${path} could not be written, since ${cause}; the run is as it was.`, {
+      cause: error,
+    });
   } finally {
     rmSync(beside, { force: true });
   }

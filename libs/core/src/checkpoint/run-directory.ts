@@ -46,7 +46,8 @@ export interface RunDirectory {
  * events stay, since they happened. A new run overwrites what an attempt left that came to no data and no checkpoint.
  *
  * @throws UserError where the directory holds a run and `resume` is false, holds none and `resume` is true, is used
- *   by another coordinator, cannot be made, has only damaged checkpoints, or a tokenizer other than its checkpoint's
+ *   by another coordinator, cannot be made, has only damaged checkpoints, or a tokenizer other than its checkpoint's;
+ *   RunError where the system refuses a write
  */
 export async function openRunDirectory(
   path: string,

@@ -20,7 +20,16 @@ export interface WorkerSample {
 }
 
 /** Events of events.jsonl that are counted from the start, so that a rate over the first of them is right. */
-const COUNTED_FROM_ZERO = ['joined', 'left', 'lost', 'reassigned', 'overtaken', 'failed', 'skipped'];
+const COUNTED_FROM_ZERO = [
+  'joined',
+  'left',
+  'lost',
+  'reassigned',
+  'overtaken',
+  'failed',
+  'refused',
+  'skipped',
+];
 /** From a step of a small model on one machine to one over a slow line. */
 const STEP_SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];
 
@@ -147,7 +156,9 @@ export class RunMetrics {
   }
 
   #gauge(name: string, help: string, labelNames: readonly string[] = []): Gauge {
-    return new Gauge({ name: `manyhands_${name}`, help, labelNames, registers: [this.#registry] });
+    const gauge = new Gauge({ name: `manyhands_${name}`, help, labelNames, registers: [this.#registry] });
+    gauge.remove(); // absent, and not 0, until it is known
+    return gauge;
   }
 
   #counter(name: string, help: string): Counter {

@@ -109,6 +109,13 @@ test('metrics follow the events', async (context) => {
   }
 });
 
+test('what is not known yet is absent, and not 0', async (context) => {
+  const { value } = await observe(context);
+  for (const name of ['step', 'loss', 'validation_loss', 'checkpoint_step']) {
+    assert.equal(await value(`manyhands_${name}`), undefined, name);
+  }
+});
+
 test('each worker that is there has its series, and loses them when it leaves', async (context) => {
   const { observer, ask, value } = await observe(context);
   let now = sample;

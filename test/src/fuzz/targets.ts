@@ -2,6 +2,7 @@ import { planted } from './planted.js';
 import type { Target } from './target.js';
 import { checkpointTargets } from './targets/checkpoint.js';
 import { dataTargets } from './targets/data.js';
+import { serviceTargets } from './targets/service.js';
 import { textTargets } from './targets/text.js';
 import { wireTargets } from './targets/wire.js';
 
@@ -11,6 +12,7 @@ export const targets: Readonly<Record<string, Target>> = {
   ...dataTargets,
   ...checkpointTargets,
   ...textTargets,
+  ...serviceTargets,
 };
 
 /** With those that are broken on purpose. */

@@ -6,6 +6,7 @@ import {
   ChunkMemory,
   type CoordinatorMessage,
   createRequest,
+  type PartialSum,
   PROTOCOL_VERSION,
   readChunk,
   TensorAssembler,
@@ -81,6 +82,12 @@ function memoryOf(scale: number): ChunkMemory {
   memory.values.set(Float32Array.from({ length: SIZE }, (_, i) => scale / (i + 1)));
   return memory;
 }
+
+const partialSumMessages: readonly PartialSum[] = [
+  memoryOf(1).partialSum(5, 1, piece, SIZE),
+  { assignment: 5, totals: { losses, seconds: 1 } },
+];
+export const partialSums = partialSumMessages.map(Gradients.requestSerialize);
 
 /** The chunk with the checksum of the data that it has. */
 function sealed(chunk: TensorChunk__Output): TensorChunk__Output {
@@ -164,7 +171,7 @@ export const wireTargets = {
   'partial-sum': direction(16, {
     write: Gradients.requestSerialize,
     read: Gradients.requestDeserialize,
-    seeds: [memoryOf(1).partialSum(5, 1, piece, SIZE), { assignment: 5, totals: { losses, seconds: 1 } }],
+    seeds: partialSumMessages,
     check: ({ chunk }) => {
       if (chunk) readChunk(chunk, SIZE);
     },

@@ -74,7 +74,12 @@ export class RunMetrics {
     this.#progressAt = now();
     this.#savedAt = now();
     collectDefaultMetrics({ register: this.#registry });
-    this.#gauge('info', 'Always 1; its label is the name of the run.', ['run']).set({ run }, 1);
+    new Gauge({
+      name: 'manyhands_info',
+      help: 'Always 1; its label is the name of the run.',
+      labelNames: ['run'],
+      registers: [this.#registry],
+    }).set({ run }, 1);
     for (const event of COUNTED_FROM_ZERO) this.#events.inc({ event }, 0);
     this.#pull('ready', 'Whether workers can join: 1 while the run is open.', () =>
       this.#source === null ? 0 : 1,
@@ -155,9 +160,10 @@ export class RunMetrics {
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
-  #gauge(name: string, help: string, labelNames: readonly string[] = []): Gauge {
-    const gauge = new Gauge({ name: `manyhands_${name}`, help, labelNames, registers: [this.#registry] });
-    gauge.remove(); // absent, and not 0, until it is known
+  /** Absent, and not 0, until it is known. */
+  #gauge(name: string, help: string): Gauge {
+    const gauge = new Gauge({ name: `manyhands_${name}`, help, registers: [this.#registry] });
+    gauge.remove();
     return gauge;
   }
 

@@ -312,7 +312,7 @@ for (const [name, [call, expected]] of Object.entries(strangers)) {
   });
 }
 
-test('a certificate opens the work of its own name only', async () => {
+test('a certificate opens the work of its own name only', { timeout: 30_000 }, async () => {
   const scene = await setUp();
   const ada = await takePart(scene, await enrolIn(scene));
   const eve = await takePart(scene, await enrolIn(scene));
@@ -327,7 +327,9 @@ test('a certificate opens the work of its own name only', async () => {
   await assertAtWork(scene, ada);
 });
 
-test('a worker comes back with its certificate when the token is gone, and takes its own place', async () => {
+test('a worker comes back with its certificate when the token is gone, and takes its own place', {
+  timeout: 30_000,
+}, async () => {
   const scene = await setUp({ joins: 1 });
   const identity = await enrolIn(scene);
   const first = await takePart(scene, identity);

@@ -1,3 +1,5 @@
+import type { Decision, State } from '../machine.js';
+
 /** Bugs that can be planted into the simulator (never into the product), so that it is known to see such things. */
 export const BUGS = {
   'counted-twice': 'the answer of a worker whose range was given to another counts too',
@@ -19,3 +21,16 @@ export const BUGS = {
 } as const;
 
 export type Bug = keyof typeof BUGS;
+
+/** The bug 'forgotten-range', in what the machine decided: where a worker went, nobody is given anything. */
+export function forgetRanges(before: State, decision: Decision): Decision {
+  const { state, commands } = decision;
+  const { phase, members } = state;
+  if (members.length >= before.members.length || phase.name !== 'computing') return decision;
+  const given = new Set(commands.flatMap((one) => (one.do === 'assign' ? one.assignment.id : [])));
+  const assigned = phase.job.assigned.filter(({ id }) => !given.has(id));
+  return {
+    state: { ...state, phase: { ...phase, job: { ...phase.job, assigned, pending: [] } } },
+    commands: commands.filter((one) => one.do !== 'assign'),
+  };
+}

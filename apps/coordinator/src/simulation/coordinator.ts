@@ -1,4 +1,4 @@
-import { newest } from './checkpoints.js';
+import { type Milestone, newest } from './checkpoints.js';
 import { DiskError, SimulatedFolder } from './disk.js';
 import type { CoordinatorEnd, Link, Listener } from './link.js';
 import { LONGEST_FAULT } from './scenario.js';
@@ -77,9 +77,20 @@ export class Coordinator implements Host, Listener {
     this.halt(1);
   }
 
-  /** @throws DiskError where the disk is full at the moment */
-  demandSpace(): void {
-    if (this.world.timeline.now < this.fullUntil) throw new DiskError('the disk is full');
+  write(operations: Generator<Milestone, void>): boolean {
+    const { world, run } = this;
+    if (world.chance('cut')) {
+      if (world.dice.chance(0.5)) this.losePower();
+      else this.kill();
+      return true;
+    }
+    if (world.timeline.now < this.fullUntil) throw new DiskError('the disk is full');
+    const { value, done } = operations.next();
+    if (done) return false;
+    if (value.kind === 'operation') world.say?.(`disk: ${value.what}`);
+    if (value.kind === 'kept') world.judge.kept(run, value.step);
+    if (value.kind === 'pruning') world.judge.pruned(value.step);
+    return true;
   }
 
   /** @param notice milliseconds until workers know */

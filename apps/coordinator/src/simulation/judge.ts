@@ -28,13 +28,14 @@ export class Judge {
   readonly calm: CalmRun;
   private ledger: Ledger | null = null;
   private lastId = 0;
-  /** By session: when it must be noticed at the latest that it is silent. */
-  private readonly patience = new Map<string, number>();
+  /** By session: from when on, and until when at the latest, it may be dismissed as silent. */
+  private readonly patience = new Map<string, { readonly from: number; readonly until: number }>();
   /** Checkpoints that must outlast everything but harm done to them. */
   private readonly promised = new Set<number>();
   private readonly harmed = new Set<number>();
   readonly evaluations = new Set<number>();
   interrupted = false;
+  private endedAt = 0;
 
   constructor(
     private readonly scenario: Scenario,
@@ -93,6 +94,7 @@ export class Judge {
   }
 
   finished(run: SimulatedFolder, step: number): void {
+    this.endedAt = step;
     if (step > 0 && !this.harmed.has(step) && readCheckpoint(run, step) === null) {
       this.broken(`the run ends at step ${step}, which is not on the disk`);
     }
@@ -101,12 +103,17 @@ export class Judge {
   /** After the last power loss that there may be. */
   complete(run: SimulatedFolder): void {
     const { steps, evalEvery, evaluationBatches, maxTime } = this.scenario.plan;
-    if (this.harmed.has(steps)) return;
+    const { endedAt } = this;
+    if (endedAt < steps && maxTime === null)
+      this.broken(`the run is over after ${endedAt} of ${steps} steps`);
+    if (endedAt === 0 || this.harmed.has(endedAt)) return;
     const [last] = savedSteps(run);
-    if (last !== steps)
-      this.broken(`the run is over, but the newest checkpoint is of step ${last}, not ${steps}`);
+    if (last !== endedAt) {
+      this.broken(`the run is over, but the newest checkpoint is of step ${last ?? 0}, not ${endedAt}`);
+    }
     const weights = readCheckpoint(run, last)?.weights;
-    if (weights !== this.calm.weights(steps)) this.broken('the final weights are not those of the calm run');
+    if (weights !== this.calm.weights(endedAt))
+      this.broken('the final weights are not those of the calm run');
     // A run that was ended by its time makes its last evaluation sooner, or with nobody there not at all.
     if (evalEvery === 0 || evaluationBatches === 0 || maxTime !== null) return;
     const due = Array.from({ length: steps + 1 }, (_, i) => i).filter(
@@ -124,17 +131,22 @@ export class Judge {
   // What the coordinator hears, and its clock.
 
   heard(session: string): void {
-    this.patience.set(session, this.timeline.now + this.scenario.plan.lostAfter + TICK);
+    const from = this.timeline.now + this.scenario.plan.lostAfter;
+    this.patience.set(session, { from, until: from + TICK });
   }
 
   gone(session: string): void {
     this.patience.delete(session);
   }
 
-  /** A clock that goes back makes the coordinator wait as much longer. */
+  /** A clock that goes back makes the coordinator wait as much longer, one that leaps as much shorter. */
   clockJumped(milliseconds: number): void {
-    if (milliseconds > 0) return;
-    for (const [session, until] of this.patience) this.patience.set(session, until - milliseconds);
+    for (const [session, { from, until }] of this.patience) {
+      this.patience.set(session, {
+        from: from - Math.max(0, milliseconds),
+        until: until - Math.min(0, milliseconds),
+      });
+    }
   }
 
   queued(length: number): void {
@@ -156,6 +168,9 @@ export class Judge {
         case 'step':
         case 'conclude':
           this.completed();
+          break;
+        case 'dismiss':
+          this.dismissed(command.worker);
           break;
         case 'abort':
           if ((this.ledger?.failures ?? 0) < FEW_FAILURES) this.broken(`the run gives up: ${command.reason}`);
@@ -187,6 +202,9 @@ export class Judge {
     const total = kind === 'train' ? microBatches : evaluationBatches;
     const key = `${kind} ${step}`;
     if (this.ledger?.key !== key) {
+      if (state.members.length < this.scenario.plan.minWorkers) {
+        this.broken(`${key} begins with ${state.members.length} workers, fewer than cluster.minWorkers`);
+      }
       this.ledger = { key, total, given: new Map(), counts: Array(total).fill(0), failures: 0 };
     }
     if (step !== state.step) this.broken(`work for step ${step} is given while the run is at ${state.step}`);
@@ -237,14 +255,24 @@ export class Judge {
       mark(range);
     }
     for (const range of job.pending) mark(range);
+    const idle = members.find(({ id }) => !job.assigned.some(({ worker }) => worker === id));
+    if (job.pending.length > 0 && idle !== undefined) {
+      this.broken(`${idle.id} is idle while micro-batches ${words(job.pending[0])} wait`);
+    }
     const lost = somewhere.indexOf(0);
     if (lost >= 0) this.broken(`micro-batch ${lost} of ${job.kind} ${job.step} is forgotten`);
+  }
+
+  private dismissed(worker: string): void {
+    const early = (this.patience.get(worker)?.from ?? 0) - this.timeline.now;
+    if (early > 1)
+      this.broken(`${worker} is dismissed ${Math.round(early)} ms before its silence is long enough`);
   }
 
   private noticed({ members }: State): void {
     const { now } = this.timeline;
     for (const { id } of members) {
-      const until = this.patience.get(id) ?? Number.POSITIVE_INFINITY;
+      const until = this.patience.get(id)?.until ?? Number.POSITIVE_INFINITY;
       if (now > until + 1) {
         this.broken(`${id} is silent for ${Math.round(now - until)} ms longer than the detection time`);
       }

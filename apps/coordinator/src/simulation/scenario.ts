@@ -74,6 +74,9 @@ export const TICK = 250;
 /** What lasts longest of a fault: a hang, a half-dead connection, a restart. */
 export const LONGEST_FAULT = 12_000;
 
+/** Of the disk for one checkpoint. */
+const MOST_OPERATIONS = 40;
+
 export interface Request {
   readonly seed: number;
   readonly mode?: Mode | undefined;
@@ -123,8 +126,12 @@ export function scenarioOf(request: Request): Scenario {
     cut: dice.chance(0.4) ? dice.magnitude(0.002, 0.1) : 0,
   };
   const calmFrom = dice.integer(2, 40) * 1000;
-  const slowest = Math.max(...workers.map((worker) => worker.pace));
-  const jobs = steps * 2 + 2;
+  // What the slowest of those that stay would need alone for everything, twice, and what is waited for in between.
+  const evaluated = evalEvery > 0 ? plan.evaluationBatches * (2 + steps / evalEvery) : 0;
+  const slowest = Math.max(...workers.filter(({ mortal }) => !mortal).map(({ pace }) => pace));
+  const work = (steps * microBatches + evaluated) * slowest;
+  const operationTime = dice.magnitude(0.1, 60);
+  const waits = 3 * LONGEST_FAULT + 4 * lostAfter + steps * (1500 + MOST_OPERATIONS * operationTime);
   return {
     seed,
     mode,
@@ -134,14 +141,13 @@ export function scenarioOf(request: Request): Scenario {
     workers,
     heartbeat: lostAfter / dice.integer(3, 6),
     stepTime: dice.magnitude(1, 300),
-    operationTime: dice.magnitude(0.1, 60),
+    operationTime,
     latency: [dice.magnitude(0.1, 5), dice.magnitude(5, 300)],
     bulk: dice.magnitude(0.1, 300),
     chances,
     faults,
     faultEvery: dice.magnitude(200, 5000),
     calmFrom,
-    deadline:
-      calmFrom + 4 * LONGEST_FAULT + 4 * lostAfter + jobs * (4 * (plan.microBatches + 9) * slowest + 10_000),
+    deadline: calmFrom + 2 * work + waits,
   };
 }

@@ -1,5 +1,3 @@
-import type { Piece } from '@manyhands/proto';
-import { GradientSum } from '../gradient-sum.js';
 import {
   type Command,
   type Decision,
@@ -9,14 +7,16 @@ import {
   initialState,
   type State,
 } from '../machine.js';
-import { nextWeights, PIECES, pieceSize } from './arithmetic.js';
-import type { Bug } from './bugs.js';
-import { type Content, type Milestone, openJournal, repairBest, save } from './checkpoints.js';
+import { PIECES } from './arithmetic.js';
+import { type Bug, forgetRanges } from './bugs.js';
+import { type Content, type Milestone, repairBest, save } from './checkpoints.js';
 import { DiskError, type SimulatedFolder } from './disk.js';
 import { Violation } from './judge.js';
-import type { CoordinatorEnd, Link, SumMessage, Version, Word } from './link.js';
+import type { CoordinatorEnd, Link, SumMessage, Word } from './link.js';
 import { TICK } from './scenario.js';
 import type { Process } from './timeline.js';
+import { ordered, told } from './trace.js';
+import { SimulatedTrainer } from './trainer.js';
 import type { World } from './world.js';
 
 /** The machine that a life of the coordinator runs on. */
@@ -26,10 +26,11 @@ export interface Host {
   readonly run: SimulatedFolder;
   /** In milliseconds, from some time on. */
   clock(): number;
-  kill(): void;
-  losePower(): void;
-  /** @throws DiskError where the disk takes nothing at the moment */
-  demandSpace(): void;
+  /**
+   * Does the next operation; false where there was none left. It may be the machine's last.
+   * @throws DiskError where the disk takes nothing at the moment
+   */
+  write(operations: Generator<Milestone, void>): boolean;
   /** Ends the process. */
   exit(how: { readonly complete: boolean; readonly reason: string }): void;
 }
@@ -38,7 +39,8 @@ interface Session {
   readonly id: string;
   readonly link: Link;
   ready: boolean;
-  /** The version of the weights that was sent last. */
+  /** The version of the weights that it was given work for last, and the one that was sent last. */
+  wanted: number | null;
   sent: number | null;
   sending: boolean;
 }
@@ -54,36 +56,19 @@ export class Shell implements CoordinatorEnd {
   private joined = 0;
   private readonly queue: { readonly event: Event; readonly losses: readonly number[] | null }[] = [];
   private busy = false;
-  private losses: number[] = [];
   /** By assignment: the piece of its sum that comes next. */
   private readonly uploads = new Map<number, number>();
-  private readonly sums: readonly GradientSum[];
-  private version: Version;
-  private best: Content['best'];
-  private readonly journal: ReturnType<typeof openJournal>;
-  /** For planted bugs alone: pieces to be added where they do not belong. */
-  private readonly strays: { readonly piece: number; readonly values: Float32Array }[] = [];
+  private readonly trainer: SimulatedTrainer;
 
   constructor(
     private readonly world: World,
     private readonly host: Host,
     from: Content | null,
   ) {
-    const { scenario, judge } = world;
-    const { plan } = scenario;
     this.process = host.process;
-    this.best = from?.best ?? null;
-    this.version = { step: from?.step ?? 0, weights: from?.weights ?? judge.calm.weights(0) };
-    this.journal = openJournal(host.run, from?.lines ?? 0);
-    this.sums = Array.from(
-      { length: PIECES },
-      () => new GradientSum(pieceSize(plan.microBatches), plan.microBatches, () => {}),
-    );
-    this.state = initialState(
-      plan,
-      { step: this.version.step, evaluatedAt: this.journal.lines.at(-1) ?? -1 },
-      host.clock(),
-    );
+    this.trainer = new SimulatedTrainer(world, host.run, from);
+    const { version, evaluatedAt } = this.trainer;
+    this.state = initialState(world.scenario.plan, { step: version.step, evaluatedAt }, host.clock());
     this.perform(repairBest(host.run, from), () => {
       this.listens = true;
       this.tick();
@@ -129,11 +114,10 @@ export class Shell implements CoordinatorEnd {
 
   private welcome(link: Link): void {
     this.joined += 1;
-    const session = { id: `${link.name}-${this.joined}`, link, ready: false, sent: null, sending: false };
-    link.session = session.id;
-    this.sessions.set(session.id, session);
-    link.orders.send({ kind: 'welcome', worker: session.id });
-    this.feed(session);
+    const id = `${link.name}-${this.joined}`;
+    link.session = id;
+    this.sessions.set(id, { id, link, ready: false, wanted: null, sent: null, sending: false });
+    link.orders.send({ kind: 'welcome', worker: id });
   }
 
   /** Sums travel in a call of their own: they may still arrive when their session is over. */
@@ -168,17 +152,18 @@ export class Shell implements CoordinatorEnd {
 
   private summing(worker: string, assignment: number, piece: number, values: Float32Array): void {
     const found = findAssignment(this.state, { worker, assignment });
-    const again = found === null && this.uploads.has(assignment);
-    if ((this.bug === 'arrival-order' && found !== null) || (this.bug === 'doubled-answer' && again))
-      this.strays.push({ piece, values });
-    if (found === null) return; // of a step that is over, or given to another
+    if (found === null) {
+      // Of a step that is over, or given to another.
+      if (this.bug === 'doubled-answer' && this.uploads.has(assignment)) this.trainer.addStray(piece, values);
+      return;
+    }
     const next = this.uploads.get(assignment) ?? PIECES - 1;
     if (found.job.kind !== 'train' || piece !== next) {
       this.failed(worker, assignment, `piece ${piece} came where ${next} was expected`);
       return;
     }
     this.uploads.set(assignment, next - 1);
-    this.guard(() => this.sums[piece].add(found.assignment.range, whole(values), values));
+    this.guard(() => this.trainer.add(found.assignment.range, piece, values));
   }
 
   private failed(worker: string, assignment: number, reason: string): void {
@@ -199,7 +184,8 @@ export class Shell implements CoordinatorEnd {
     this.guard(() => {
       for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
         const before = this.state;
-        if (next.event.kind !== 'heard' && next.event.kind !== 'tick') this.world.say?.(told(next.event));
+        const line = this.world.say && told(next.event);
+        if (line !== null) this.world.say?.(line);
         const { state, commands } = this.decide(next.event);
         this.state = state;
         this.world.judge.decided(before, next.event, { state, commands }, this.uploads.size);
@@ -210,25 +196,21 @@ export class Shell implements CoordinatorEnd {
   }
 
   private decide(event: Event): Decision {
-    const decision = decide(this.state, event, this.host.clock());
-    const { phase } = decision.state;
-    const fewer = decision.state.members.length < this.state.members.length;
-    if (this.bug !== 'forgotten-range' || !fewer || phase.name !== 'computing') return decision;
-    const given = new Set(decision.commands.flatMap((one) => (one.do === 'assign' ? one.assignment.id : [])));
-    const assigned = phase.job.assigned.filter(({ id }) => !given.has(id));
-    return {
-      state: { ...decision.state, phase: { ...phase, job: { ...phase.job, assigned, pending: [] } } },
-      commands: decision.commands.filter((one) => one.do !== 'assign'),
-    };
+    const decision = decide(frozen(this.state), event, this.host.clock());
+    return this.bug === 'forgotten-range' ? forgetRanges(this.state, decision) : decision;
   }
 
   private carryOut(command: Command, losses: readonly number[] | null): void {
-    if (command.do !== 'note') this.world.say?.(`  → ${describe(command)}`);
+    this.world.say?.(ordered(command));
     switch (command.do) {
       case 'assign': {
         const { kind: job, step, assignment } = command;
         const order = { kind: 'assignment', job, step, assignment } as const;
-        this.sessions.get(assignment.worker)?.link.orders.send(order, true);
+        const session = this.sessions.get(assignment.worker);
+        if (session === undefined) break;
+        session.link.orders.send(order, true);
+        session.wanted = step;
+        this.feed(session);
         break;
       }
       case 'cancel': {
@@ -237,8 +219,7 @@ export class Shell implements CoordinatorEnd {
         break;
       }
       case 'accept':
-        for (const [i, loss] of (losses ?? []).entries())
-          this.losses[command.assignment.range.first + i] = loss;
+        this.trainer.note(command.assignment.range, losses ?? []);
         break;
       case 'step':
         this.process.after(this.world.scenario.stepTime, () => this.guard(() => this.step()));
@@ -271,79 +252,48 @@ export class Shell implements CoordinatorEnd {
   }
 
   private step(): void {
-    const { judge } = this.world;
-    if (this.sums.some((sum) => !sum.complete)) throw new Error('a step needs the sum of all gradients');
-    const gradient = this.sums.map((sum) => sum.gradient);
-    if (this.bug === 'arrival-order') for (const values of gradient) values.fill(0);
-    for (const { piece, values } of this.strays) {
-      for (const [i, value] of values.entries()) gradient[piece][i] += value;
-    }
-    const { step, weights } = this.version;
-    judge.stepped(step, gradient, total(this.losses));
-    this.version = { step: step + 1, weights: nextWeights(weights, gradient) };
-    for (const sum of this.sums) sum.clear();
+    this.trainer.step();
     this.endJob();
     for (const session of this.sessions.values()) this.feed(session);
     for (let times = this.bug === 'stepped-twice' ? 2 : 1; times > 0; times--) this.post({ kind: 'stepped' });
-    judge.inStep(this.state.step, this.version.step);
+    this.world.judge.inStep(this.state.step, this.trainer.version.step);
   }
 
   private conclude(): void {
-    const { step } = this.version;
-    const loss = total(this.losses);
-    this.world.judge.evaluated(step, loss);
-    this.journal.append(step);
+    const improved = this.trainer.conclude();
     this.endJob();
-    const improved = loss < (this.best?.loss ?? Number.POSITIVE_INFINITY);
-    if (improved) this.best = { step, loss };
     this.post({ kind: 'evaluated', improved });
   }
 
   private endJob(): void {
-    this.losses = [];
-    this.strays.length = 0;
     if (this.bug !== 'endless-memory') this.uploads.clear();
   }
 
   private save(): void {
     const { keepLast } = this.world.scenario;
-    this.journal.flush();
-    const lines = this.journal.lines.length;
-    const read = () => ({ ...this.version, best: this.best, lines });
-    this.perform(save(this.host.run, read, { keepLast, bug: this.bug }), () => this.post({ kind: 'saved' }));
+    const operations = save(this.host.run, this.trainer.beginSave(), { keepLast, bug: this.bug });
+    this.perform(operations, () => this.post({ kind: 'saved' }));
   }
 
   /** Writes to the disk, one operation after the other. */
   private perform(operations: Generator<Milestone, void>, done: () => void): void {
-    const { host, world } = this;
-    const { judge, scenario, dice } = world;
-    const next = (): void => {
-      if (world.chance('cut')) {
-        if (dice.chance(0.5)) host.losePower();
-        else host.kill();
-        return;
-      }
-      host.demandSpace();
-      const { value, done: over } = operations.next();
-      if (over) {
-        done();
-        return;
-      }
-      if (value.kind === 'operation') world.say?.(`disk: ${value.what}`);
-      if (value.kind === 'kept') judge.kept(host.run, value.step);
-      if (value.kind === 'pruning') judge.pruned(value.step);
-      this.process.after(scenario.operationTime, () => this.guard(next));
-    };
-    this.guard(next);
+    const next = () =>
+      this.guard(() => {
+        if (!this.host.write(operations)) done();
+        else this.process.after(this.world.scenario.operationTime, next);
+      });
+    next();
   }
 
-  /** Sends a reader the newest version when it has read the one before. */
+  /** Sends a worker that has work the newest version when it has read the one before. */
   private feed(session: Session): void {
-    const { step } = this.version;
-    if (session.sending || session.sent === step || !this.sessions.has(session.id)) return;
+    const { version } = this.trainer;
+    const { step } = version;
+    const expected = session.wanted !== null && session.wanted >= step - 1;
+    if (!expected || session.sending || session.sent === step || !this.sessions.has(session.id)) return;
     session.sending = true;
     session.sent = step;
-    session.link.versions.send(this.version);
+    session.link.versions.send(version);
     this.process.after(this.world.scenario.bulk, () => {
       session.sending = false;
       this.feed(session);
@@ -351,10 +301,9 @@ export class Shell implements CoordinatorEnd {
   }
 
   private finish(reason: string, interrupted: boolean): void {
-    const { step, plan } = this.state;
-    this.world.judge.finished(this.host.run, step);
+    this.world.judge.finished(this.host.run, this.state.step);
     for (const session of this.sessions.values()) session.link.orders.send({ kind: 'finish', reason });
-    this.host.exit({ complete: !interrupted && step >= plan.steps, reason });
+    this.host.exit({ complete: !interrupted, reason });
   }
 
   private tick(): void {
@@ -379,33 +328,11 @@ export class Shell implements CoordinatorEnd {
   }
 }
 
-function whole(values: Float32Array): Piece {
-  return { index: 0, from: 0, to: values.length };
-}
-
-function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
-}
-
-function told(event: Event): string {
-  const who = 'worker' in event ? ` ${event.worker}` : '';
-  const which = 'assignment' in event ? ` #${event.assignment}` : '';
-  const why = 'reason' in event ? `: ${event.reason}` : '';
-  return `${event.kind}${who}${which}${why}`;
-}
-
-function describe(command: Command): string {
-  switch (command.do) {
-    case 'assign':
-    case 'accept':
-    case 'cancel': {
-      const { id, worker, range } = command.assignment;
-      return `${command.do} #${id} ${worker} ${range.first}…${range.first + range.count - 1}`;
-    }
-    case 'refuse':
-    case 'dismiss':
-      return `${command.do} ${command.worker}: ${command.reason}`;
-    default:
-      return command.do;
+/** A pure function changes nothing of what it is given: one that tries to, throws. */
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) frozen(part);
   }
+  return value;
 }

@@ -87,8 +87,10 @@ export class Process {
     this.hungUntil = Math.max(this.hungUntil, this.timeline.now + milliseconds);
   }
 
+  /** Nothing where it is dead. */
   after(milliseconds: number, action: () => void): void {
     const { life } = this;
+    if (!this.alive) return;
     this.timeline.at(this.timeline.now + milliseconds, () => this.enter(life, action));
   }
 

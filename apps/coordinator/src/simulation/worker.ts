@@ -23,6 +23,7 @@ export class SimulatedWorker implements WorkerEnd {
   private waiting: Task[] = [];
   private readonly cancelled = new Set<number>();
   private busy = 0;
+  private lastAssignment = 0;
   private freeAt = 0;
   private leaving = false;
   private patience = FIRST_DELAY;
@@ -91,6 +92,7 @@ export class SimulatedWorker implements WorkerEnd {
         // One that leaves begins nothing new: what it does not answer goes to others with its goodbye.
         if (this.leaving) return;
         this.busy += 1;
+        this.lastAssignment = order.assignment.id;
         this.waiting.push(order);
         this.pass(link);
         break;
@@ -179,6 +181,7 @@ export class SimulatedWorker implements WorkerEnd {
         link.words.send({ kind: 'failed', assignment: assignment.id }, true);
         return;
       }
+      if (world.chance('failed')) this.lie(link, job, range.count);
       const losses = this.losses(weights, job, range.first, range.count);
       if (job === 'evaluate') {
         link.words.send({ kind: 'evaluated', assignment: assignment.id, losses }, true);
@@ -195,6 +198,14 @@ export class SimulatedWorker implements WorkerEnd {
         link.sums.send({ kind: 'totals', assignment: assignment.id, losses });
       }
     });
+  }
+
+  /** Answers for what was never given to it. */
+  private lie(link: Link, job: JobKind, count: number): void {
+    const assignment = this.lastAssignment + 1;
+    const losses = Array<number>(count).fill(0);
+    if (job === 'evaluate') link.words.send({ kind: 'evaluated', assignment, losses });
+    else link.sums.send({ kind: 'totals', assignment, losses });
   }
 
   private losses(weights: number, job: JobKind, first: number, count: number): number[] {

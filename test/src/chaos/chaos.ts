@@ -51,9 +51,12 @@ export const CHECKPOINT_EVERY = 5;
 const WORKERS = 3;
 const GUESTS = 1;
 const DISK_MEGABYTES = 24;
-/** Milliseconds between two faults at least, and at most; between them, as soon as up to so many steps were taken. */
-const PAUSE = [50, 3000] as const;
-const PAUSE_STEPS = 8;
+/** Part of the faults that come soon after the one before, within so many milliseconds. */
+const SOON = 0.3;
+const SOON_MILLISECONDS = 1000;
+/** The others come when the run has taken up to so many steps meanwhile, or after so many milliseconds. */
+const STEPS_BETWEEN = 8;
+const MOST_MILLISECONDS = 8000;
 /** Part of the coordinator's starts that carry a crash point, and how many operations on files off it lies at most. */
 const CRASHES = 0.8;
 const CRASH_OPERATIONS = 120;
@@ -225,14 +228,17 @@ async function disturbedRun(
   }
 }
 
-/** Lets the run get somewhere between two faults, for a while. */
+/** Lets the run get on between two faults, as a rule. */
 async function pause(stage: Stage, random: Random): Promise<void> {
-  const [least, most] = PAUSE;
-  const until = performance.now() + random.between(least, most);
-  const goal = stage.step + random.below(PAUSE_STEPS);
-  do {
-    await Promise.race([stage.done, delay(least)]);
-  } while (!stage.finished && performance.now() < until && stage.step < goal);
+  const soon = random.next() < SOON;
+  const until = performance.now() + (soon ? random.between(0, SOON_MILLISECONDS) : MOST_MILLISECONDS);
+  let left = 1 + random.below(STEPS_BETWEEN);
+  let { step } = stage;
+  while (!stage.finished && performance.now() < until && (soon || left > 0)) {
+    await Promise.race([stage.done, delay(50)]);
+    left -= Math.max(0, stage.step - step);
+    step = stage.step; // lower than before where the run was resumed
+  }
 }
 
 /** Waits for the run; rejects where it takes no step any more, or somebody gave up. */

@@ -8,7 +8,8 @@ import { type Command, describeEnd, type End, Kept } from './kept.js';
 import type { Network } from './network.js';
 import type { SmallDisk } from './small-disk.js';
 
-const crashPoint = new URL('../../../libs/core/dist/checkpoint/crash-point.js', import.meta.url).href;
+/** Lies beside what the coordinator writes with. */
+const crashPoint = import.meta.resolve('@manyhands/core/checkpoint').replace('index.js', 'crash-point.js');
 const CRASH_LINE = /^crash point: (.*)$/;
 
 export interface StageOptions {

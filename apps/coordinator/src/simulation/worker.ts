@@ -1,4 +1,4 @@
-import type { JobKind } from '../machine.js';
+import type { Assignment, JobKind } from '../machine.js';
 import { lossOf, PIECES, partialSum } from './arithmetic.js';
 import { type Direction, Link, type Listener, type Order, type Version, type WorkerEnd } from './link.js';
 import { LONGEST_FAULT, type WorkerNature } from './scenario.js';
@@ -23,7 +23,8 @@ export class SimulatedWorker implements WorkerEnd {
   private waiting: Task[] = [];
   private readonly cancelled = new Set<number>();
   private busy = 0;
-  private lastAssignment = 0;
+  /** What it was given in this session. */
+  private readonly own = new Set<number>();
   private freeAt = 0;
   private leaving = false;
   private patience = FIRST_DELAY;
@@ -92,7 +93,7 @@ export class SimulatedWorker implements WorkerEnd {
         // One that leaves begins nothing new: what it does not answer goes to others with its goodbye.
         if (this.leaving) return;
         this.busy += 1;
-        this.lastAssignment = order.assignment.id;
+        this.own.add(order.assignment.id);
         this.waiting.push(order);
         this.pass(link);
         break;
@@ -181,7 +182,7 @@ export class SimulatedWorker implements WorkerEnd {
         link.words.send({ kind: 'failed', assignment: assignment.id }, true);
         return;
       }
-      if (world.chance('failed')) this.lie(link, job, range.count);
+      if (world.chance('failed')) this.lie(link, job, assignment);
       const losses = this.losses(weights, job, range.first, range.count);
       if (job === 'evaluate') {
         link.words.send({ kind: 'evaluated', assignment: assignment.id, losses }, true);
@@ -200,10 +201,11 @@ export class SimulatedWorker implements WorkerEnd {
     });
   }
 
-  /** Answers for what was never given to it. */
-  private lie(link: Link, job: JobKind, count: number): void {
-    const assignment = this.lastAssignment + 1;
-    const losses = Array<number>(count).fill(0);
+  /** Answers for what another one was given shortly before. */
+  private lie(link: Link, job: JobKind, { id, range }: Assignment): void {
+    let assignment = id - 1;
+    while (this.own.has(assignment)) assignment -= 1;
+    const losses = Array<number>(range.count).fill(0);
     if (job === 'evaluate') link.words.send({ kind: 'evaluated', assignment, losses });
     else link.sums.send({ kind: 'totals', assignment, losses });
   }
@@ -239,6 +241,7 @@ export class SimulatedWorker implements WorkerEnd {
     this.version = null;
     this.waiting = [];
     this.cancelled.clear();
+    this.own.clear();
     this.busy = 0;
     this.freeAt = 0;
     if (link === null) return;

@@ -4,6 +4,9 @@ import { happens, pick } from './choose.js';
 import { LONGEST_INPUT, mutateBytes, mutators, textOf } from './mutate.js';
 import { complaint, type Reader, shapeOf, type Target } from './target.js';
 
+/** Of the target's own objects, in a process that has no more; buffers and threads are beside it. */
+export const HEAP_MEGABYTES = 256;
+
 /** What came of a target's inputs. */
 export interface Tally {
   readonly inputs: number;
@@ -23,9 +26,9 @@ export interface Defect {
 
 export type Outcome = { readonly tally: Tally } | { readonly defect: Defect };
 
-/** Memory that one input may take: for each of its bytes, and for what any input takes (a file's cache, a garbage). */
+/** Memory that one input may take: for each of its bytes, and what garbage of former inputs the heap may hold. */
 const BYTES_PER_BYTE = 64;
-const BYTES_PER_INPUT = 96 * 2 ** 20;
+const BYTES_PER_INPUT = HEAP_MEGABYTES * 2 ** 20;
 
 /** Inputs that found something new are changed further, where they are small; older ones make room. */
 const LARGEST_POOL = 500;

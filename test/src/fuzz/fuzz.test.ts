@@ -20,10 +20,10 @@ const planted: Readonly<Record<string, RegExp>> = {
   'planted-length': /refused in \d+ characters/,
   'planted-hang': /hung for more than 1 s/,
   'planted-silence': /hung for more than 1 s/,
-  'planted-crash': /ended its process \(status 1\): [\s\S]*out of turn/,
+  'planted-crash': /ended its process \(status 1\): Error: out of turn/,
   'planted-death': /ended its process \(SIGSEGV\)/,
   'planted-memory': /took \d+ MiB of memory for/,
-  'planted-leak': /ended its process \(SIGABRT\)[\s\S]*heap/,
+  'planted-leak': /ended its process \(SIGABRT\): FATAL ERROR: .*heap/,
   'planted-pollution': /a prototype of every object was changed/,
   'planted-refusal': /a valid input was refused: Error: not today/,
 };
@@ -85,7 +85,6 @@ test('the program ends with status 1 where it finds a defect, tells the seed and
     assert.equal((await run(['--target', 'join-url', '--inputs', '50'])).status, 0);
     for (const wrong of [
       ['--target', 'nothing'],
-      ['--inputs', 'many'],
       ['--speed', '1'],
     ]) {
       assert.equal((await run(wrong)).status, 2, wrong.join(' '));

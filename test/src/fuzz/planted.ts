@@ -27,10 +27,11 @@ export const planted: Readonly<Record<string, Target>> = {
     return new Promise((resolve) => setTimeout(resolve, 1000));
   }),
   'planted-death': broken(() => process.kill(process.pid, 'SIGSEGV')),
-  'planted-memory': broken((input) => Buffer.alloc(2 ** 28, input)),
+  'planted-memory': broken((input) => Buffer.alloc(400 * 2 ** 20, input)),
   'planted-leak': broken((input) => {
     const held: string[][] = [];
-    for (let i = 0; i < 1e4; i++) held.push(Array.from({ length: 1e4 }, (_, k) => `${input}${i}${k}`));
+    for (let i = 0; i < 200; i++) held.push(new Array<string>(1e6).fill(input));
+    return held.length;
   }),
   'planted-pollution': broken(() => {
     Object.defineProperty(Object.prototype, 'polluted', { value: true, configurable: true });

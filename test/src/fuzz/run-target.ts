@@ -5,12 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { type Outcome, readProgress } from './engine.js';
+import { HEAP_MEGABYTES, type Outcome, readProgress } from './engine.js';
 
 /** A reader that needs longer for one input hangs. */
 const PATIENCE_SECONDS = 10;
-/** Of the target's own objects; buffers and threads are beside it. */
-const HEAP_MEGABYTES = 256;
 
 const report = z.union([
   z.object({
@@ -40,7 +38,7 @@ export async function runTarget(
   );
   let said = '';
   child.stderr?.on('data', (text) => {
-    said = (said + text).slice(-4000);
+    said = (said + text).slice(0, 20_000);
   });
   let told: unknown = null;
   child.on('message', (message) => {
@@ -62,7 +60,8 @@ export async function runTarget(
     const parsed = report.safeParse(told);
     if (parsed.success && 'tally' in parsed.data) return parsed.data;
     const { index = -1, input = new Uint8Array() } = underWay() ?? {};
-    const died = `ended its process (${signal ?? `status ${status}`}): ${said.trim().slice(-1500)}`;
+    const [cause] = /^(?:FATAL ERROR|\w*Error).*$/m.exec(said) ?? [said.trim().slice(-500)];
+    const died = `ended its process (${signal ?? `status ${status}`}): ${cause}`;
     const what =
       parsed.success && 'what' in parsed.data
         ? parsed.data.what

@@ -148,7 +148,7 @@ const LINES = [
 
 const journal: Target = {
   form: 'text',
-  share: 4,
+  share: 2,
   open: async () => {
     const { folder, close } = temporaryFolder();
     const path = join(folder, 'metrics.jsonl');

@@ -204,7 +204,7 @@ test('systemd: what is started is here, a bad config is not started again, and a
     const own = path.relative('/opt/manyhands', command);
     if (!own.startsWith('node_modules/')) assert.ok(existsSync(path.join(root, own)), command);
     assert.match(text, /^RestartPreventExitStatus=2$/m);
-    assert.match(text, /^Restart=on-failure$/m);
+    assert.match(text, /^Restart=(on-failure|always)$/m);
     assert.match(text, /^User=manyhands$/m);
   }
 });

@@ -188,7 +188,9 @@ function advance(state: State, now: number): Decision {
     (due(plan.evalEvery) || (ending && plan.evalEvery > 0)) &&
     !state.stop?.interrupted;
   if (evaluationDue) return begin(state, 'evaluate', plan.evaluationBatches, now);
-  if (state.savedAt !== step && (ending || state.improved || due(plan.checkpointEvery))) {
+  // The best may be found at a step that is saved already, after an interruption: it is marked by saving it again.
+  const best = state.improved && step > 0;
+  if (best || (state.savedAt !== step && (ending || due(plan.checkpointEvery)))) {
     if (state.saving) return { state, commands: [] }; // one at a time
     const next = advance({ ...state, savedAt: step, saving: true, improved: false }, now);
     return { state: next.state, commands: [{ do: 'save' }, ...next.commands] };
@@ -225,9 +227,8 @@ function handOut(state: State, job: Job, now: number): Decision {
   const speeds = speedsOf(state.members);
   const few = job.kind === 'evaluate';
   const { shares, pending } = distribute(speeds, assigned, job.pending, { total, few });
-  const idle = state.members.filter(
-    ({ id }) => ![...assigned, ...shares].some(({ worker }) => worker === id),
-  );
+  const busy = new Set([...assigned, ...shares].map(({ worker }) => worker));
+  const idle = state.members.filter(({ id }) => !busy.has(id));
   const again = pending.length > 0 ? [] : secondHands(state.members, assigned, idle, now);
   const next = assign(state, { ...job, pending }, [...shares, ...again.map(({ share }) => share)], now);
   const notes = again.map(({ share, instead }): Command => {
@@ -255,18 +256,20 @@ function secondHands(
   idle: readonly Member[],
   now: number,
 ): { readonly share: Share; readonly instead: string }[] {
+  if (idle.length === 0) return [];
   if (members.every((member) => member.speed === null)) return []; // nobody knows what is late
   const speeds = speedsOf(members);
   const speed = (worker: string) => speeds.get(worker) ?? 1;
   const due = new Map(members.map(({ id, lastAnswer }) => [id, lastAnswer]));
+  const holders = new Map<number, number>();
+  for (const { range } of assigned) holders.set(range.first, (holders.get(range.first) ?? 0) + 1);
   const late: { readonly share: Assignment; readonly wait: number }[] = [];
   for (const share of assigned) {
     const { worker, range, since } = share;
     // A worker computes what it was given in that order.
     const expected = Math.max(since, due.get(worker) ?? since) + range.count / speed(worker);
     due.set(worker, expected);
-    const alone = assigned.every((other) => other === share || other.range.first !== range.first);
-    if (alone) late.push({ share, wait: Math.abs(expected - now) });
+    if (holders.get(range.first) === 1) late.push({ share, wait: Math.abs(expected - now) });
   }
   late.sort((a, b) => b.wait - a.wait);
   const found: { readonly share: Share; readonly instead: string }[] = [];

@@ -121,7 +121,6 @@ export class Judge {
     );
     const missing = due.find((step) => !this.evaluations.has(step));
     if (missing !== undefined) this.broken(`the evaluation at step ${missing} was never made`);
-    if (this.interrupted) return; // its machine does not save again what it evaluates where it goes on
     const losses = due.map((step) => this.calm.loss('evaluate', step));
     const best = due[losses.indexOf(Math.min(...losses))];
     if (best > 0 && bestStep(run) !== best)

@@ -170,6 +170,16 @@ test('the newest ones stay, and the best one whatever its age', async () => {
   await assert.rejects(markBest(run, 2), RangeError);
 });
 
+test('a damaged checkpoint of a later step never takes the place of one that is whole', async () => {
+  const run = newRun();
+  await saveCheckpoint(run, contentOf(1), { keepLast: 1 });
+  const { path } = await saveCheckpoint(run, contentOf(3), { keepLast: 2 });
+  truncateSync(join(path, 'model.safetensors'), 10);
+  // The run goes on from step 1.
+  await saveCheckpoint(run, contentOf(2), { keepLast: 1 });
+  assert.equal(newestCheckpoint(run).checkpoint?.step, 2);
+});
+
 test('a checkpoint that is there is saved again only where it is damaged or its state has changed', async () => {
   const run = newRun();
   const { path } = await saveCheckpoint(run, contentOf(4), { keepLast: 1 });

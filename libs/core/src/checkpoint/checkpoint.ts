@@ -98,7 +98,7 @@ export async function saveCheckpoint(
       await storage.rename(beside, path);
       await storage.syncDirectory(directory);
       await storage.syncDirectory(runDirectory);
-      await prune(runDirectory, options.keepLast, storage);
+      await prune(runDirectory, step, options.keepLast, storage);
       return { path, step, state };
     } catch (error) {
       await storage.remove(beside).catch(() => {}); // what could not be written may not be removable either
@@ -233,13 +233,17 @@ async function updateState(
   return { path, step, state };
 }
 
-/** Takes old checkpoints out of sight by one rename before they are deleted: no half-deleted one has a name. */
-async function prune(runDirectory: string, keepLast: number, storage: Storage): Promise<void> {
+/**
+ * Keeps the last ones up to `step`, which was just saved: newer ones are damaged, or the run would have gone on from them.
+ * The others are taken out of sight by one rename before they are deleted: no half-deleted one has a name.
+ */
+async function prune(runDirectory: string, step: number, keepLast: number, storage: Storage): Promise<void> {
   const directory = join(runDirectory, 'checkpoints');
   const best = bestStep(runDirectory);
-  for (const step of checkpointSteps(runDirectory).slice(keepLast)) {
-    if (step !== best)
-      await storage.rename(join(directory, stepName(step)), join(directory, `.old-${stepName(step)}`));
+  const known = checkpointSteps(runDirectory).filter((other) => other <= step);
+  for (const old of known.slice(keepLast)) {
+    if (old !== best)
+      await storage.rename(join(directory, stepName(old)), join(directory, `.old-${stepName(old)}`));
   }
   await removeLeftovers(directory, storage);
 }

@@ -66,6 +66,10 @@ export function connect(
   { host, port }: { host: string; port: number },
   shown: Credentials,
 ): { client: TrainingClient & Client; metadata: Metadata } {
+  if (shown.kind === 'token' && !/^[\x20-\x7e]+$/.test(shown.token)) {
+    // gRPC refuses it too, and tells it.
+    throw new Error('the token has characters that no token has: copy the join line of this run again');
+  }
   makeRoomForMessages();
   const metadata = new MetadataClass();
   if (shown.kind === 'token') metadata.set('authorization', `${BEARER}${shown.token}`);

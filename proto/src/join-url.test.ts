@@ -42,6 +42,13 @@ test('an error never repeats the token', () => {
   );
 });
 
+test('what is refused is not repeated at length', () => {
+  assert.throws(
+    () => parseJoinUrl(`${'x'.repeat(5000)}:`),
+    (error: Error) => error.message.length < 200,
+  );
+});
+
 test('a fingerprint is taken as other tools print it', () => {
   const pairs = Array.from({ length: 32 }, (_, i) => i.toString(16).padStart(2, '0').toUpperCase());
   const { ca } = parseJoinUrl(`manyhands://10.0.0.1:7070?token=a&ca=${pairs.join(':')}`);

@@ -37,7 +37,7 @@ export function parseJoinUrl(text: string): JoinUrl {
     throw new Error(`the join URL cannot be read: ${expected}`);
   }
   if (url.protocol !== 'manyhands:')
-    throw new Error(`the join URL begins with "${url.protocol}": ${expected}`);
+    throw new Error(`the join URL begins with "${url.protocol.slice(0, 20)}": ${expected}`);
   const port = Number(url.port);
   if (url.hostname === '' || !Number.isInteger(port) || port < 1) {
     throw new Error(`the join URL names no host and port: ${expected}`);

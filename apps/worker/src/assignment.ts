@@ -44,10 +44,17 @@ function readMicroBatch(
 ): MicroBatch {
   const { batch, time, windows } = part;
   demandFit(batch, time, model);
+  // Before memory is taken for what is announced, that much must have come.
+  const bytes = batch * (time + 1) * Int32Array.BYTES_PER_ELEMENT;
+  if (windows.length > 0 && windows.length !== batch) {
+    throw new Error(`${windows.length} windows came for ${batch} sequences`);
+  }
+  if (windows.length === 0 && part.tokens.length !== bytes) {
+    throw new Error(`${part.tokens.length} bytes of tokens came where ${bytes} were expected`);
+  }
   const tokens = new Int32Array(batch * (time + 1));
   if (windows.length > 0) {
     if (data === null) throw new Error('positions came instead of tokens, but no shards are here');
-    if (windows.length !== batch) throw new Error(`${windows.length} windows came for ${batch} sequences`);
     for (const [row, { split, source, offset }] of windows.entries()) {
       const window = {
         split: split === 'TRAIN' ? ('train' as const) : ('validation' as const),
@@ -57,9 +64,6 @@ function readMicroBatch(
       tokens.set(data.tokens(window, time), row * (time + 1));
     }
   } else {
-    if (part.tokens.length !== tokens.byteLength) {
-      throw new Error(`${part.tokens.length} bytes of tokens came where ${tokens.byteLength} were expected`);
-    }
     for (let i = 0; i < tokens.length; i++) tokens[i] = part.tokens.readInt32LE(4 * i);
   }
   for (const token of tokens) {

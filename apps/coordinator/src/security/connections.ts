@@ -1,6 +1,7 @@
-import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { Bucket } from './bucket.js';
 import { networkOf } from './failed-tries.js';
 
 /** What a caller has shown so far. */
@@ -13,6 +14,10 @@ type Standing =
   | 'member'
   /** Has had an answer and is to hang up. */
   | 'leaving';
+
+/** A frame costs a hundred bytes of memory beside its own until its message is whole. An honest call has two small ones a message. */
+const SMALL_FRAME_BYTES = 256;
+const SMALL_FRAMES = { burst: 20_000, perSecond: 4_000 };
 
 interface Connection {
   readonly peer: string;
@@ -78,8 +83,14 @@ export class Connections {
     server.on('session', (session: ServerHttp2Session) => {
       const connection = this.of(session.socket);
       if (connection === null) return;
-      session.on('stream', () => {
+      session.on('stream', (stream: ServerHttp2Stream) => {
         connection.asked = true;
+        const small = new Bucket(SMALL_FRAMES.burst, SMALL_FRAMES.perSecond);
+        stream.on('data', (frame: Buffer) => {
+          if (frame.length >= SMALL_FRAME_BYTES || small.take()) return;
+          this.refuse(connection.peer, 'it sends its messages in crumbs');
+          session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        });
       });
       session.on('error', () => {
         if (connection.standing === 'stranger') this.refuse(connection.peer, 'it does not speak HTTP/2');

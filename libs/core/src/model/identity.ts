@@ -9,7 +9,8 @@ const extent = z
 
 const schema = z.strictObject({
   arch: z.enum(['gpt2', 'llama']),
-  layers: extent,
+  // Each takes a dozen rows of a table, before anything is known to be there for them.
+  layers: z.int().min(1).max(1024),
   heads: extent,
   kvHeads: extent,
   channels: extent,

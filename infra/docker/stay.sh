@@ -20,8 +20,8 @@ case $status in
   0 | 2) ;;
   *) exit "$status" ;;
 esac
-echo "ended with status $status; staying" >&2
 touch "$ended"
+echo "ended with status $status; staying" >&2
 while [ "$told" -eq 0 ]; do
   sleep 5 &
   child=$!

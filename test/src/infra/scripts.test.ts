@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { files, infra, read, root, without } from './files.js';
+import { all, files, infra, read, readYaml, root, without } from './files.js';
 
 const scripts = files.filter((file) => /\.(sh|sbatch)$/.test(file));
 const file = (name: string) => path.join(infra, name);
@@ -135,8 +135,8 @@ test('stay: an end that a restart would change is handed on', async (context) =>
 for (const status of [0, 2]) {
   test(`stay: after ${status} it stays, says so to the health check, and goes when it is told to`, async (context) => {
     const { child, said, ended, mark } = stay(context, `exit ${status}`);
-    await said('stderr', 'staying');
-    while (!existsSync(mark)) await new Promise(setImmediate);
+    await Promise.race([said('stderr', 'staying'), ended]);
+    assert.ok(existsSync(mark));
     child.kill('SIGTERM');
     assert.deepEqual(await ended, [0, null]);
   });
@@ -181,20 +181,27 @@ test('the health check asks what it is told to, and is content where there is no
 });
 
 test('every option that infra gives to manyhands is one that it has', () => {
-  const known = new Map(
-    ['coordinator', 'worker'].map((command) => {
-      const args = [path.join(root, 'apps/cli/dist/main.js'), command, '--help'];
-      return [command, spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout];
-    }),
-  );
-  const ours =
-    /(?<=[\s["'])--(?:config|out|resume|listen|metrics|log-format|join-file|join|name|min-workers)\b/g;
-  const used = files.filter((each) => !each.endsWith('.md')).flatMap((each) => read(each).match(ours) ?? []);
-  assert.ok(used.length > 10);
-  for (const option of new Set(used)) {
-    const found = [...known.values()].some((help) => help.includes(`${option} `));
-    assert.ok(found, `no command has ${option}`);
-  }
+  const known = ['coordinator', 'worker'].map((command) => {
+    const args = [path.join(root, 'apps/cli/dist/main.js'), command, '--help'];
+    return spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout;
+  });
+  const containers = [...readYaml('docker/compose.yaml'), ...readYaml('kubernetes/manyhands.yaml')];
+  const words = [
+    ...['args', 'command', 'entrypoint'].flatMap((key) => all(containers, key)).flat(),
+    ...files
+      .filter((each) => /\.(sh|sbatch|service)$/.test(each))
+      .flatMap((each) => read(each).split('\n'))
+      .filter((line) => /(run-or-resume\.sh|bin\/manyhands|MANYHANDS[^ ]*) .*--|set -- --/.test(line))
+      .filter((line) => !line.startsWith('#'))
+      .flatMap((line) => line.split(/[\s"]+/)),
+  ];
+  const options = new Set(words.filter((word) => /^--[a-z]/.test(String(word))));
+  assert.ok(options.size >= 7, [...options].join(' '));
+  for (const option of options)
+    assert.ok(
+      known.some((help) => help.includes(` ${option} `)),
+      String(option),
+    );
 });
 
 test('systemd: what is started is here, a bad config is not started again, and a stop may take its time', () => {

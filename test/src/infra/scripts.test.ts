@@ -191,7 +191,7 @@ test('every option that infra gives to manyhands is one that it has', () => {
     ...files
       .filter((each) => /\.(sh|sbatch|service)$/.test(each))
       .flatMap((each) => read(each).split('\n'))
-      .filter((line) => /(run-or-resume\.sh|bin\/manyhands|MANYHANDS[^ ]*) .*--|set -- --/.test(line))
+      .filter((line) => /(run-or-resume\.sh|bin\/manyhands|MANYHANDS).*--|set -- --/.test(line))
       .filter((line) => !line.startsWith('#'))
       .flatMap((line) => line.split(/[\s"]+/)),
   ];

@@ -115,6 +115,7 @@ function stay(context: TestContext, command: string) {
     env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  context.after(() => child.kill('SIGKILL'));
   const said = (stream: 'stdout' | 'stderr', text: string) =>
     new Promise<void>((resolve) => {
       let all = '';

@@ -102,7 +102,7 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
   const run = await openRun({ config, out, resume, software: version, report, signal });
   try {
     const authority = encrypted ? await openAuthority(out) : null;
-    const token = JoinToken.open(out, tokenLimits);
+    const token = await JoinToken.open(out, tokenLimits);
     const door = new Door(
       token,
       authority === null ? { kind: 'token', local: isLoopback(host) } : { kind: 'certificate', authority },

@@ -232,7 +232,7 @@ function handOut(state: State, job: Job, now: number): Decision {
   const again = pending.length > 0 ? [] : secondHands(state.members, assigned, idle, now);
   const next = assign(state, { ...job, pending }, [...shares, ...again.map(({ share }) => share)], now);
   const notes = again.map(({ share, instead }): Command => {
-    const reason = `${countOf(share.range.count)} of ${nameOf(job)} are late: ${share.worker} computes them too`;
+    const reason = `${share.worker} computes ${countOf(share.range.count)} of ${nameOf(job)} too`;
     return { do: 'note', event: 'overtaken', worker: instead, reason };
   });
   return { state: next.state, commands: [...notes, ...next.commands] };

@@ -82,7 +82,7 @@ async function setUp(
   const feed = new WeightsFeed(weights, () => {}, versions);
   const listener = new Listener();
   const choices = new Choices(folder, false, true);
-  const token = JoinToken.open(folder);
+  const token = await JoinToken.open(folder);
   const lines: string[] = [];
   const door = new Door(token, { kind: 'token', local: true }, (line) => lines.push(line));
   const service = createService({ door, invitation, feed, places, choices, listener });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { UserError } from '@manyhands/core/config';
 import { readPrivateFile, sameSecret, writePrivateFile } from '@manyhands/proto';
+import { keeping, trusting } from './security/secrets.js';
 
 /** 192 bits: nobody guesses it. */
 const TOKEN_BYTES = 24;
@@ -40,23 +40,18 @@ export class JoinToken {
 
   /**
    * The token of the run in `out`, or a new one. Limits that are given count from now on.
-   * @throws UserError where the file cannot be trusted: a run never falls back to another token silently
+   * @throws UserError where the file cannot be trusted, RunError where it cannot be written: a run never falls back to
+   *   another token silently
    */
-  static open(out: string, limits: TokenLimits = {}): JoinToken {
+  static async open(out: string, limits: TokenLimits = {}): Promise<JoinToken> {
     const opened = new JoinToken(join(out, 'join-token'));
-    try {
-      const kept = opened.read();
-      const { ttl, joins } = limits;
-      if (kept === null || ttl !== undefined || joins !== undefined) {
-        opened.write({
-          token: kept?.token ?? randomBytes(TOKEN_BYTES).toString('base64url'),
-          expires:
-            ttl === undefined ? (kept?.expires ?? null) : new Date(Date.now() + ttl * 1000).toISOString(),
-          joins: joins ?? kept?.joins ?? null,
-        });
-      }
-    } catch (error) {
-      throw new UserError(`${error instanceof Error ? error.message : error}.`);
+    const kept = await trusting(() => opened.read());
+    const { ttl, joins } = limits;
+    if (kept === null || ttl !== undefined || joins !== undefined) {
+      const token = kept?.token ?? randomBytes(TOKEN_BYTES).toString('base64url');
+      const expires =
+        ttl === undefined ? (kept?.expires ?? null) : new Date(Date.now() + ttl * 1000).toISOString();
+      keeping(() => opened.write({ token, expires, joins: joins ?? kept?.joins ?? null }));
     }
     return opened;
   }

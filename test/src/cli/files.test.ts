@@ -83,15 +83,6 @@ test('a port that is taken is named, with what to do', async (context) => {
   assert.match(stderr, new RegExp(`--listen ${listen} cannot be used: the port is in use; choose another`));
 });
 
-test('an address that other machines reach is refused as long as the connection is plain text', async (context) => {
-  const folder = temporaryFolder(context);
-  const config = write(folder, 'run.yaml', 'run: {steps: 1}\n');
-  const args = ['coordinator', '--config', config, '--listen', '0.0.0.0:0', '--out', 'run'];
-  const { status, stderr } = await manyhands(args, { cwd: folder });
-  assert.equal(status, 2, stderr);
-  assert.match(stderr, /--insecure/);
-});
-
 test('a tokenizer of another model is found out before anything is generated', async (context) => {
   const folder = temporaryFolder(context);
   cpSync(gpt2, path.join(folder, 'model'), { recursive: true });

@@ -1,4 +1,10 @@
-import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { Bucket } from './bucket.js';
@@ -14,6 +20,9 @@ type Standing =
   | 'member'
   /** Has had an answer and is to hang up. */
   | 'leaving';
+
+/** What a gRPC server says of itself. */
+const PROBED = /^\/grpc\.(health|reflection)\.v1/;
 
 /** A frame costs a hundred bytes of memory beside its own until its message is whole. An honest call has two small ones a message. */
 const SMALL_FRAME_BYTES = 256;
@@ -83,8 +92,11 @@ export class Connections {
     server.on('session', (session: ServerHttp2Session) => {
       const connection = this.of(session.socket);
       if (connection === null) return;
-      session.on('stream', (stream: ServerHttp2Stream) => {
+      session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
         connection.asked = true;
+        // A probe says no hello: it is answered, and goes or is hung up on without a word.
+        if (connection.standing === 'stranger' && PROBED.test(headers[':path'] ?? ''))
+          this.done(connection.peer);
         const small = new Bucket(SMALL_FRAMES.burst, SMALL_FRAMES.perSecond);
         stream.on('data', (frame: Buffer) => {
           if (frame.length >= SMALL_FRAME_BYTES || small.take()) return;

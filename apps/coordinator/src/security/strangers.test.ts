@@ -60,7 +60,7 @@ const losses = { sums: [1], targets: [1] };
 async function setUp(limits: TokenLimits = {}) {
   const out = mkdtempSync(join(root, 'run-'));
   const { authority } = await Authority.create();
-  const token = JoinToken.open(out, limits);
+  const token = await JoinToken.open(out, limits);
   const events = new EventEmitter();
   const lines: string[] = [];
   const door = new Door(token, { kind: 'certificate', authority }, (line) => {

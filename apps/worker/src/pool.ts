@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
 import type { Model } from '@manyhands/core/model';
 import { sharedFloats, splitRange } from '@manyhands/core/reduce';
@@ -6,6 +7,9 @@ import type { BatchShape, MicroBatch } from '@manyhands/core/train';
 import { Piscina } from 'piscina';
 import { RangeSum } from './range-sum.js';
 import type { Engine, Losses, ThreadAnswer, ThreadProgress, ThreadSetup, ThreadTask } from './tasks.js';
+
+/** How long the threads get to come to the end of a micro-batch. */
+const PATIENCE_MILLISECONDS = 3000;
 
 type Warm = Extract<ThreadAnswer, { kind: 'warm' }>;
 
@@ -17,6 +21,9 @@ export class ThreadPool {
   private readonly free: Float32Array[] = [];
   private readonly progress = new Map<number, (from: number) => void>();
   private lastTask = 0;
+  private readonly running = new Set<Promise<ThreadAnswer>>();
+  /** Of the sums under way. */
+  private readonly ends = new Set<() => void>();
 
   private constructor(
     private readonly piscina: Piscina<ThreadTask, ThreadAnswer>,
@@ -133,9 +140,14 @@ export class ThreadPool {
     });
     const release = () => {
       // Where one thread failed or is not needed any more, another may still be writing.
-      void Promise.allSettled(answers).then(() => this.free.push(...parts.map(({ output }) => output)));
+      void Promise.allSettled(answers).then(() => {
+        this.ends.delete(end);
+        this.free.push(...parts.map(({ output }) => output));
+      });
     };
-    signal.addEventListener('abort', () => Atomics.store(unwanted, 0, 1), { once: true });
+    const end = () => Atomics.store(unwanted, 0, 1);
+    signal.addEventListener('abort', end, { once: true });
+    this.ends.add(end);
     const losses = Promise.all(answers).then(concatenated);
     const sum: RangeSum = new RangeSum(total, parts, losses, release);
     return sum;
@@ -152,12 +164,20 @@ export class ThreadPool {
     return concatenated(await Promise.all(parts));
   }
 
+  /** Ends the threads: each after the micro-batch under way, for a device's library dies with a thread that is in it. */
   async close(): Promise<void> {
+    for (const end of this.ends) end();
+    await Promise.race([
+      Promise.allSettled(this.running),
+      delay(PATIENCE_MILLISECONDS, null, { ref: false }),
+    ]);
     await this.piscina.destroy();
   }
 
   private async run(task: ThreadTask): Promise<Losses> {
-    const answer = await this.piscina.run(task);
+    const running = this.piscina.run(task);
+    this.running.add(running);
+    const answer = await running.finally(() => this.running.delete(running));
     addTrace(answer.trace);
     if (answer.kind !== 'losses') throw new Error('a thread answered out of turn');
     return answer.losses;

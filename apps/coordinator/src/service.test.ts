@@ -302,6 +302,18 @@ test('a damaged sum ends the call with the reason and is not counted', async () 
   assert.ok(!scene.listener.said.some(({ name }) => name === 'summed' || name === 'summing'));
 });
 
+/** The number of the next version that comes whole. */
+function wholeVersion(call: EventEmitter, assembler: TensorAssembler): Promise<number> {
+  return new Promise((resolve) => {
+    const take = (chunk: TensorChunk__Output) => {
+      if (!assembler.add(chunk)) return;
+      call.off('data', take);
+      resolve(chunk.version);
+    };
+    call.on('data', take);
+  });
+}
+
 test('a reader gets the weights there are, then each that is published, unharmed by later changes', async () => {
   const scene = await setUp();
   const { client, metadata } = await join(scene);
@@ -313,15 +325,7 @@ test('a reader gets the weights there are, then each that is published, unharmed
   scene.feed.want('ada-1', 7);
   const call = client.Weights({}, metadata);
   call.on('error', () => {});
-  const next = () =>
-    new Promise<number>((resolve) => {
-      const take = (chunk: TensorChunk__Output) => {
-        if (!assembler.add(chunk)) return;
-        call.off('data', take);
-        resolve(chunk.version);
-      };
-      call.on('data', take);
-    });
+  const next = () => wholeVersion(call, assembler);
   assert.equal(await next(), 7);
   assert.ok(received.every((value) => value === 1));
   const later = next();
@@ -404,15 +408,6 @@ test('readers in shared memory and over the wire get the same weights, also one 
   skip,
 }, async () => {
   const scene = await sharingScene();
-  const versionIn = (call: EventEmitter, assembler: TensorAssembler) =>
-    new Promise<number>((resolve) => {
-      const take = (chunk: TensorChunk__Output) => {
-        if (!assembler.add(chunk)) return;
-        call.off('data', take);
-        resolve(chunk.version);
-      };
-      call.on('data', take);
-    });
   const reader = (
     metadata: Metadata,
     client: ReturnType<typeof scene.dial>['client'],
@@ -422,7 +417,7 @@ test('readers in shared memory and over the wire get the same weights, also one 
     call.on('error', () => {});
     const received = [0, 1].map(() => new Float32Array(invitation.size));
     const assemblers = received.map((each, slot) => new TensorAssembler(each, places[slot] ?? null));
-    return { received, next: (version: number) => versionIn(call, assemblers[version % 2]) };
+    return { received, next: (version: number) => wholeVersion(call, assemblers[version % 2]) };
   };
   const sharer = await join(scene, 1);
   const inside = reader(sharer.metadata, sharer.client, [scene.even, scene.odd]);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { RunEvent } from '@manyhands/coordinator';
 import { Display } from './display.js';
+import { step } from './test-events.js';
 
 /** A display on a screen that remembers, with a clock that the test moves. */
 function onScreen(context: TestContext, isTTY: boolean, columns = 200) {
@@ -25,23 +26,6 @@ function onScreen(context: TestContext, isTTY: boolean, columns = 200) {
 function shown(text: string): string[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal's own sequence
   return text.split('\n').map((line) => line.split(/\r\x1b\[2K/).at(-1) ?? '');
-}
-
-function step(number: number, more: Partial<Extract<RunEvent, { kind: 'step' }>> = {}): RunEvent {
-  return {
-    kind: 'step',
-    step: number,
-    steps: 100,
-    loss: 2.5,
-    learningRate: 0.001,
-    gradNorm: 1,
-    tokens: 768,
-    tokensPerSecond: 12_345,
-    secondsPerStep: 0.06,
-    workers: 2,
-    secondsLeft: 65,
-    ...more,
-  };
 }
 
 const evaluation: RunEvent = {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RunEvent } from '@manyhands/coordinator';
 import { JsonLog } from './log.js';
+import { step } from './test-events.js';
 
 /** A log on a screen that remembers, with a clock that the test moves. */
 function logged() {
@@ -15,23 +16,6 @@ function logged() {
     pass(seconds: number) {
       time += seconds;
     },
-  };
-}
-
-function step(number: number, more: Partial<Extract<RunEvent, { kind: 'step' }>> = {}): RunEvent {
-  return {
-    kind: 'step',
-    step: number,
-    steps: 100,
-    loss: 2.5,
-    learningRate: 0.001,
-    gradNorm: 1,
-    tokens: 768,
-    tokensPerSecond: 12_345,
-    secondsPerStep: 0.06,
-    workers: 2,
-    secondsLeft: 65,
-    ...more,
   };
 }
 

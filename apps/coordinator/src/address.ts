@@ -2,8 +2,6 @@ import { createServer } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { UserError } from '@manyhands/core/config';
 
-export { isLoopback } from '@manyhands/proto';
-
 export interface Address {
   readonly host: string;
   readonly port: number;

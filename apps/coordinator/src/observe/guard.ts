@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isLoopback } from '../address.js';
+import { isLoopback } from '@manyhands/proto';
 
 /**
  * Why a request is refused; null where it may be answered. A web page of a stranger can have a browser ask any

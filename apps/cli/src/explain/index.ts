@@ -3,7 +3,6 @@ export { type NodeReport, norm } from './network.js';
 export { readStepRule, type StepRule } from './optimizer.js';
 export {
   type Guess,
-  type MovedWeight,
   movedWeights,
   type Prediction,
   predictionAt,

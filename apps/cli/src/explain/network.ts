@@ -1,19 +1,10 @@
 import type { Graph, Node } from '@manyhands/core/graph';
+import type { GraphNode, NodeValues, Statistics } from './page/picture.js';
 
 /** A node of the compute graph, as the explanation needs it. */
-export interface NodeReport {
-  readonly id: number;
-  readonly operation: string;
-  readonly name: string | null;
-  readonly shape: readonly number[];
-  readonly inputs: readonly number[];
-  /** The number of the transformer block that it belongs to; null before the first and after the last. */
-  readonly block: number | null;
-  /** Euclidean norm of the gradient of the mean loss with respect to its output; null where there is none. */
-  readonly gradientNorm: number | null;
-}
+export interface NodeReport extends GraphNode, NodeValues {}
 
-/** Reads the gradient of every node of a graph that was walked back. `asked` turns the sum's gradient into the mean's. */
+/** Reads the values and the gradient of every node of a graph that was walked back. `asked` turns the sum's gradient into the mean's. */
 export async function reportGraph(graph: Graph, asked: number): Promise<NodeReport[]> {
   const blocks = blocksOf(graph.nodes);
   const reports: NodeReport[] = [];
@@ -26,10 +17,26 @@ export async function reportGraph(graph: Graph, asked: number): Promise<NodeRepo
       shape: node.output.shape,
       inputs: node.inputs.map((input) => input.id),
       block: blocks.get(node.id) ?? null,
+      output: statistics(await graph.kernels.read(node.output)),
       gradientNorm: gradient === null ? null : norm(gradient) / asked,
     });
   }
   return reports;
+}
+
+/** Of all entries, in float64. */
+function statistics(values: ArrayLike<number>): Statistics {
+  const { length } = values;
+  let [sum, least, greatest] = [0, values[0], values[0]];
+  for (let i = 0; i < length; i++) {
+    sum += values[i];
+    least = Math.min(least, values[i]);
+    greatest = Math.max(greatest, values[i]);
+  }
+  const mean = sum / length;
+  let squares = 0;
+  for (let i = 0; i < length; i++) squares += (values[i] - mean) ** 2;
+  return { mean, deviation: Math.sqrt(squares / length), least, greatest };
 }
 
 /** Euclidean norm, in float64. */

@@ -1,5 +1,6 @@
 import type { Model, Parameter } from '@manyhands/core/model';
 import { norm } from './network.js';
+import type { Moved } from './page/picture.js';
 import type { Walk } from './walk.js';
 
 /** What one parameter tensor felt and how it moved. */
@@ -12,14 +13,6 @@ export interface TensorReport {
   readonly steepest: { readonly index: readonly number[]; readonly gradient: number };
   /** ‖change‖ / ‖weights before‖ over all steps; 0 for a tensor of zeros. */
   readonly relativeChange: number;
-}
-
-/** A single weight that moved. */
-export interface MovedWeight {
-  readonly name: string;
-  readonly index: readonly number[];
-  readonly before: number;
-  readonly after: number;
 }
 
 /** Every tensor, the one with the largest gradient first. */
@@ -41,8 +34,8 @@ export function tensorReports(model: Model, weights: Float32Array, walk: Walk): 
 }
 
 /** The weight of each tensor that moved furthest, and of those the `count` furthest. */
-export function movedWeights(model: Model, weights: Float32Array, walk: Walk, count: number): MovedWeight[] {
-  const moved = model.parameters.map((parameter): MovedWeight => {
+export function movedWeights(model: Model, weights: Float32Array, walk: Walk, count: number): Moved[] {
+  const moved = model.parameters.map((parameter): Moved => {
     const before = view(weights, parameter);
     const after = view(walk.after, parameter);
     const at = largest(after.map((value, i) => value - before[i]));
@@ -53,8 +46,31 @@ export function movedWeights(model: Model, weights: Float32Array, walk: Walk, co
       after: after[at],
     };
   });
-  const distance = ({ before, after }: MovedWeight) => Math.abs(after - before);
+  const distance = ({ before, after }: Moved) => Math.abs(after - before);
   return moved.sort((a, b) => distance(b) - distance(a)).slice(0, count);
+}
+
+/** The weights that moved furthest, wherever they are, the furthest first; of equal ones the first in the file. */
+export function furthestWeights(
+  model: Model,
+  before: Float32Array,
+  after: Float32Array,
+  count: number,
+): Moved[] {
+  const distance = (at: number) => Math.abs(after[at] - before[at]);
+  const best: number[] = [];
+  for (let at = 0; at < after.length; at++) {
+    if (best.length === count && !(distance(at) > distance(best[count - 1]))) continue;
+    const place = best.findIndex((other) => distance(at) > distance(other));
+    best.splice(place < 0 ? best.length : place, 0, at);
+    if (best.length > count) best.pop();
+  }
+  return best.flatMap((at): Moved[] => {
+    const parameter = model.parameters.find(({ offset, size }) => at >= offset && at < offset + size);
+    if (parameter === undefined) return []; // padding between parameters never moves
+    const { name, shape, offset } = parameter;
+    return [{ name, index: indices(at - offset, shape), before: before[at], after: after[at] }];
+  });
 }
 
 /** A token that the model considers, and how likely it finds it. */

@@ -1,4 +1,4 @@
-import { Graph } from '@manyhands/core/graph';
+import { Graph, type Node } from '@manyhands/core/graph';
 import type { Kernels } from '@manyhands/core/kernels';
 import {
   forward,
@@ -31,6 +31,20 @@ export interface Walk {
   readonly graph: readonly NodeReport[];
 }
 
+/** One way forward: logits [batch·time,V], and the mean loss of the asked positions in nats. */
+export interface Pass {
+  readonly logits: Float32Array;
+  readonly loss: number;
+}
+
+/** Looks on at every step of a walk. */
+export interface Watcher {
+  /** After the way back, while the graph's tensors live. */
+  walked(graph: Graph, pass: Pass): Promise<void>;
+  /** Flat weights, as they were and as they are; `gradNorm` is that of the mean loss, before clipping. */
+  stepped(before: Float32Array, after: Float32Array, gradNorm: number): void;
+}
+
 /**
  * Trains on one example, over and over, and remembers the first step whole. Every number comes from the compute
  * graph that training itself uses.
@@ -41,6 +55,7 @@ export async function walk(
   weights: Float32Array,
   example: Example,
   rule: StepRule,
+  watcher?: Watcher,
 ): Promise<Walk> {
   const after = weights.slice();
   const start = kernels.mark();
@@ -48,32 +63,34 @@ export async function walk(
   const optimizer = createOptimizer(rule.optimizer, model);
 
   /** One pass forward; `inspect` sees the graph while its tensors live. */
-  const pass = async <T>(inspect: (graph: Graph, loss: ReturnType<Graph['crossEntropy']>) => Promise<T>) => {
+  const pass = async <T>(inspect: (graph: Graph, losses: Node, pass: Pass) => Promise<T>) => {
     const mark = kernels.mark();
     const graph = new Graph(kernels);
     const { batch, time, inputs, targets } = example;
     const logits = forward(graph, model, parameterNodes(graph, tensors), { ids: inputs, batch, time });
     const losses = graph.crossEntropy(logits, graph.input('targets', kernels.indices(targets)));
-    const result = {
+    const passed: Pass = {
       logits: Float32Array.from(await kernels.read(logits.output)),
       loss: sum(await kernels.read(losses.output)) / example.asked,
-      seen: await inspect(graph, losses),
     };
+    const seen = await inspect(graph, losses, passed);
     kernels.release(mark);
-    return result;
+    return { ...passed, seen };
   };
 
   const losses: number[] = [];
   let first: Pick<Walk, 'logits' | 'gradient' | 'gradNorm' | 'graph'> | null = null;
   for (let step = 1; step <= rule.steps; step++) {
-    const { logits, loss, seen } = await pass(async (graph, loss) => {
-      graph.backward(loss);
+    const { logits, loss, seen } = await pass(async (graph, losses, passed) => {
+      graph.backward(losses);
+      await watcher?.walked(graph, passed);
       const sum = new Float32Array(model.size);
       await readGradients(graph, model, sum);
       return { sum, graph: step === 1 ? await reportGraph(graph, example.asked) : [] };
     });
     losses.push(loss);
     const gradient = step === 1 ? seen.sum.map((value) => value / example.asked) : seen.sum;
+    const before = watcher === undefined ? null : after.slice();
     const { gradNorm } = applyStep({
       model,
       optimizer,
@@ -84,6 +101,7 @@ export async function walk(
       gradientClip: rule.gradientClip,
       t: step,
     });
+    if (before !== null) watcher?.stepped(before, after, gradNorm);
     first ??= { logits, gradient, gradNorm, graph: seen.graph };
     writeWeights(kernels, model, tensors, after);
   }

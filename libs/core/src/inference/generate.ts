@@ -16,6 +16,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly endOfText?: number | null;
   /** Asked after each token, with all new ones so far. */
   readonly stop?: (ids: readonly number[]) => boolean;
+  /** Shown the logits [V] of each token before it is picked; they are good during the call. */
+  readonly watch?: (logits: ArrayLike<number>) => void;
 }
 
 export interface GeneratedToken extends PickedToken {
@@ -38,7 +40,7 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, FinishReason, void> {
   const { vocab } = model.config;
-  const { maxTokens, seed = 0, endOfText = null, stop } = options;
+  const { maxTokens, seed = 0, endOfText = null, stop, watch } = options;
   const ids = Array.from(promptIds);
   checkSampling(options);
   checkPrompt(ids, vocab);
@@ -52,6 +54,7 @@ export async function* generate(
     const decoder = new Decoder(kernels, model, uploadReadonly(kernels, model, weights));
     for (const first = ids.length; ; ) {
       const logits = await decoder.logits(ids);
+      watch?.(logits);
       const position = ids.length;
       const picked = pickToken(logits, options, randomStream(seed, position), ids);
       ids.push(picked.id);

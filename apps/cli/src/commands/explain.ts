@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { type NamedTensor, writeSafetensors } from '@manyhands/core/checkpoint';
 import { UserError } from '@manyhands/core/config';
 import { createCpuKernels } from '@manyhands/core/kernels';
@@ -10,15 +11,18 @@ import {
   promptExample,
   readBatch,
   readStepRule,
+  renderPage,
   type Subject,
+  takePicture,
   tellStory,
   tensorReports,
+  type Walk,
   walk,
 } from '../explain/index.js';
 import { wrap } from '../format.js';
 import { type OpenModel, openModel, tokenizerOf } from '../model.js';
 import { subcommand, whole } from '../options.js';
-import { print, printJson } from '../output.js';
+import { note, print, printJson } from '../output.js';
 import { checkOutputFile } from '../output-file.js';
 import { Waiting } from '../waiting.js';
 import { required, wording } from './shared.js';
@@ -32,6 +36,7 @@ interface ExplainOptions {
   readonly steps?: number;
   readonly optimizer?: string;
   readonly dump?: string;
+  readonly html?: string;
   readonly json?: boolean;
 }
 
@@ -45,12 +50,19 @@ export function explain(): Command {
     .addOption(whole('--steps <n>', 'training steps on the same example (default: 1)', 1, 10_000))
     .option('--optimizer <file>', '{"name","lr","betas","eps","weight_decay","clip_grad_norm","steps"}')
     .option('--dump <file>', 'a safetensors file for logits, grad.NAME before clipping, after.NAME')
+    .option('--html <file>', 'the same as a page for a browser, every step of it, with inference beside it')
     .option('--json', wording.json)
     .action((options: ExplainOptions) => tell(options));
 }
 
 async function tell(options: ExplainOptions): Promise<void> {
   if (options.dump !== undefined) checkOutputFile('--dump', options.dump);
+  if (options.html !== undefined) {
+    checkOutputFile('--html', options.html);
+    if (options.batch !== undefined) {
+      throw new UserError('--html shows one prompt and its answer: give --prompt and --answer, not --batch.');
+    }
+  }
   const opened = openModel(required(options.model, '--model', wording.model), options);
   const tokenizer = options.batch === undefined || opened.tokenizerJson !== null ? tokenizerOf(opened) : null;
   const example = exampleOf(options, opened, tokenizer);
@@ -59,7 +71,15 @@ async function tell(options: ExplainOptions): Promise<void> {
 
   const waiting = new Waiting('computing');
   const kernels = await createCpuKernels();
-  const walked = await walk(kernels, model, weights, example, rule).finally(() => waiting.end());
+  const look = async (): Promise<Walk> => {
+    if (options.html === undefined || tokenizer === null) return walk(kernels, model, weights, example, rule);
+    const { endOfText } = tokenizer;
+    const text = (id: number) => tokenizer.token(id);
+    const taken = await takePicture(kernels, { model, weights, example, rule, text, endOfText });
+    writeFileSync(options.html, renderPage(taken.picture));
+    return taken.walk;
+  };
+  const walked = await look().finally(() => waiting.end());
   await kernels.dispose();
 
   const subject: Subject = {
@@ -71,6 +91,7 @@ async function tell(options: ExplainOptions): Promise<void> {
     text: tokenizer === null ? null : (id) => tokenizer.token(id),
   };
   if (options.dump !== undefined) writeSafetensors(options.dump, dump(subject));
+  if (options.html !== undefined) note(`${options.html} is written: open it in a browser.`);
   if (options.json) printJson(report(subject));
   else print(wrap(tellStory(subject), process.stdout.columns ?? Infinity));
 }

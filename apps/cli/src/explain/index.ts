@@ -9,5 +9,7 @@ export {
   type TensorReport,
   tensorReports,
 } from './outcome.js';
+export { renderPage } from './render-page.js';
 export { type Subject, tellStory } from './story.js';
+export { takePicture } from './take-picture.js';
 export { type Walk, walk } from './walk.js';

@@ -179,6 +179,7 @@ test('an output file that cannot be written is found out before the work', async
   ] as const) {
     for (const args of [
       ['explain', '--model', gpt2, '--batch', batch, '--dump', out],
+      ['explain', '--model', gpt2, '--prompt', 'a', '--answer', 'b', '--html', out],
       ['tokenizer', 'train', '--data', 'moby-dick', '--vocab', '300', '--out', out],
     ]) {
       const { status, stdout, stderr } = await manyhands(args, { cwd });

@@ -37,6 +37,7 @@ const wrong: readonly [args: readonly string[], sentence: RegExp][] = [
   [['generate', '--model', 'nowhere', '--stop', ''], /--stop is "", but must be at least one character/],
   [['eval', '--model', 'nowhere'], /nowhere does not exist/],
   [['explain', '--model', 'nowhere'], /nowhere does not exist/],
+  [['explain', '--html', 'x.html', '--batch', 'b.json'], /--html shows one prompt and its answer/],
   [['tokenizer', 'train', '--vocab', '10'], /--vocab is "10", but must be a whole number from 257/],
   [['tokenizer', 'encode', 'text'], /--tokenizer is missing/],
   [['tokenizer', 'decode', '--tokenizer', 'r50k_base', '1', 'two'], /"two" is not a token id/],
@@ -114,7 +115,7 @@ test('--help of every command is its contract, on standard output', async () => 
       ...['stop', 'seed', 'json', 'best'],
     ],
     eval: ['model', 'data', 'json', 'best'],
-    explain: ['model', 'prompt', 'answer', 'batch', 'steps', 'optimizer', 'dump', 'json', 'best'],
+    explain: ['model', 'prompt', 'answer', 'batch', 'steps', 'optimizer', 'dump', 'html', 'json', 'best'],
   };
   for (const [name, expected] of Object.entries(flags)) {
     const help = await manyhands([name, '--help']);

@@ -35,7 +35,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: left; font-weight: 600; color: var(--dim); font-size: 0.85rem; }
 th, td { padding: 0.2rem 0.9rem 0.2rem 0; white-space: nowrap; }
 td:last-child, th:last-child { padding-right: 0; }
-#moved td:nth-child(1) { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
+#moved td:nth-child(1), #moved td:nth-child(3) { white-space: normal; overflow-wrap: anywhere; }
+#moved td { vertical-align: top; } #moved code { font-size: 0.85rem; }
 .bar { display: block; width: 100%; min-width: 4rem; height: 0.7rem; }
 td:has(> .bar) { width: 55%; }
 .track { fill: var(--band); } rect.value { fill: var(--value); } rect.good { fill: var(--good); } rect.error { fill: var(--error); }
@@ -73,6 +74,7 @@ dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .node rect { fill: var(--card); stroke: var(--dim); } .node { cursor: pointer; }
 .node.parameter rect, .node.input rect { stroke-dasharray: 3 2; }
 .node.selected rect { stroke: var(--focus); stroke-width: 3; stroke-dasharray: none; }
-.edge { fill: none; stroke: var(--value); opacity: 0.7; } .back .edge { stroke: var(--error); }
+.edge { fill: none; stroke: var(--value); opacity: 0.7; marker-end: url(#arrow); } #arrow path { fill: var(--value); }
+.back .edge { stroke: var(--error); marker: none; marker-start: url(#arrow); } .back #arrow path { fill: var(--error); }
 .meter { fill: var(--value); } .back .meter { fill: var(--error); }
 `;

@@ -101,6 +101,20 @@ test('the ten weights that moved most are found among all, each where it stands 
   }
 });
 
+test('the statistics of a node are those of its values', async () => {
+  const kernels = await createCpuKernels();
+  const { picture, walk } = await takePicture(kernels, sceneOf(gpt2, 1));
+  await kernels.dispose();
+  const { output } =
+    picture.steps[0].nodes[picture.graph.findLastIndex((node) => node.operation === 'linear')];
+  const { logits } = walk;
+  const mean = logits.reduce((sum, value) => sum + value / logits.length, 0);
+  const meanSquare = logits.reduce((sum, value) => sum + value ** 2 / logits.length, 0);
+  assert.ok(Math.abs(output.mean - mean) < 1e-9);
+  assert.ok(Math.abs(output.deviation - Math.sqrt(meanSquare - mean ** 2)) < 1e-6);
+  assert.deepEqual([output.least, output.greatest], [Math.min(...logits), Math.max(...logits)]);
+});
+
 test('node statistics and gradients are those of a float64 graph', async () => {
   const scene = sceneOf(gpt2, 1);
   const [cpu, reference] = [await createCpuKernels(), createReferenceKernels()];

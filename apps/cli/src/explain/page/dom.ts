@@ -93,10 +93,14 @@ export function percent(share: number): string {
   return `${Number((100 * share).toPrecision(2))}%`;
 }
 
-/** Three digits that count, with a real minus sign: `0.00123`, `−4.57`, `1.20e−9`. */
-export function decimal(value: number): string {
+/** How many places three digits that count need. */
+export function placesOf(value: number): number {
+  return value === 0 ? 2 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+}
+
+/** Three digits that count, or so many places, with a real minus sign: `0.00123`, `−4.57`, `1.20e−9`. */
+export function decimal(value: number, places = placesOf(value)): string {
   const size = Math.abs(value);
-  const places = size === 0 ? 2 : Math.max(0, 2 - Math.floor(Math.log10(size)));
   const text = places > 9 ? size.toExponential(2) : size.toFixed(places);
   return `${value < 0 ? '−' : ''}${text.replace('-', '−')}`;
 }

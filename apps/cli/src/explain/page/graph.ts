@@ -123,6 +123,10 @@ function draw(
   graph: readonly GraphNode[],
   { places, bands }: ReturnType<typeof layOut>,
 ): readonly Drawn[] {
+  const tip = s('path', { d: 'M0 0L8 4L0 8z' });
+  const arrow = { id: 'arrow', viewBox: '0 0 8 8', refX: 8, refY: 4, orient: 'auto-start-reverse' };
+  const size = { markerWidth: 8, markerHeight: 8, markerUnits: 'userSpaceOnUse' };
+  svg.append(s('defs', {}, s('marker', { ...arrow, ...size }, tip)));
   for (const { block, top, bottom } of bands) {
     svg.append(
       s('rect', { class: 'band', x: 0, y: top - 12, width: WIDTH, height: bottom - top + 24, rx: 8 }),

@@ -1,4 +1,17 @@
-import { bar, chip, decimal, h, type Part, percent, quoted, s, section, signed, table } from './dom.js';
+import {
+  bar,
+  chip,
+  decimal,
+  h,
+  type Part,
+  percent,
+  placesOf,
+  quoted,
+  s,
+  section,
+  signed,
+  table,
+} from './dom.js';
 import type { Picture, Prediction } from './picture.js';
 
 /** What the model expected, against the answer, before and after the step. */
@@ -125,13 +138,15 @@ export function weightsPart({ steps, moments, rule, model }: Picture): Part {
     element,
     show(step) {
       const { moved, gradientNorm } = steps[step];
-      const rows = moved.map(({ name, index, before, after }) => [
-        h('code', {}, `${name}[${index.join(',')}]`),
-        decimal(before),
-        decimal(after),
-        h('b', { class: after < before ? 'down' : 'up' }, signed(after - before)),
-      ]);
-      body.replaceChildren(table(['weight', 'before', 'after', 'change'], rows));
+      const rows = moved.map(({ name, index, before, after }) => {
+        const places = Math.min(9, placesOf(after - before)); // as many as the change needs to be seen
+        return [
+          h('code', {}, `${name}[${index.join(',')}]`),
+          h('b', { class: after < before ? 'down' : 'up' }, signed(after - before)),
+          `${decimal(before, places)} → ${decimal(after, places)}`,
+        ];
+      });
+      body.replaceChildren(table(['weight', 'change', 'before → after'], rows));
       const clipped = rule.gradientClip > 0 && gradientNorm > rule.gradientClip;
       told.textContent = `All gradients together have length ${decimal(gradientNorm)}${clipped ? `, shortened to ${rule.gradientClip} before use, so that one odd example cannot throw the model off` : ''}.`;
       const [from, to] = [moments[step], moments[step + 1]];

@@ -62,8 +62,9 @@ export function createView(svg: SVGElement, width: number, height: number): View
     },
     reveal: (top, bottom) => {
       const tall = seen.width * ratio();
-      if (top < seen.y + 20) seen.y = top - 20;
-      else if (bottom > seen.y + tall - 20) seen.y = bottom - tall + 20;
+      const margin = tall / 6;
+      if (top < seen.y + margin) seen.y = top - margin;
+      else if (bottom > seen.y + tall - margin) seen.y = bottom - tall + margin;
       apply();
     },
   };

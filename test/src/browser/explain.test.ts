@@ -30,7 +30,7 @@ describe('the page of explain', { skip: noBrowser ?? false }, () => {
 
   before(async () => {
     writeFileSync(path.join(folder, 'text.txt'), `2 x 2 is ${hostile} 4, 3 x 3 is 9.\n`.repeat(60));
-    await run(...['train', '--data', 'text.txt', '--out', 'run', '--steps', '20', '--seed', '3'], ...tiny);
+    await run(...['train', '--data', 'text.txt', '--out', 'run', '--steps', '200', '--seed', '3'], ...tiny);
     told = JSON.parse(
       await run('explain', '--model', 'run', ...question, '--steps', '3', '--html', file, '--json'),
     );
@@ -201,6 +201,7 @@ describe('the page of explain', { skip: noBrowser ?? false }, () => {
         ids.push(Number(first));
       }
       assert.deepEqual(ids, generated.tokens);
+      assert.ok(new Set(ids).size > 2, 'a text of some variety');
       assert.equal(await page.locator('#weights-changed').textContent(), 'Weights changed: none');
       const hashes = await page.locator('#inference .hashes code').allInnerTexts();
       assert.deepEqual(hashes, [weightsSha256, weightsSha256]);
@@ -258,9 +259,9 @@ interface Told {
   }[];
 }
 
-/** The one checkpoint of a run of 20 steps. */
+/** The one checkpoint of a run of 200 steps. */
 function modelOf(run: string): string {
-  return path.join(run, 'checkpoints', 'step-000020');
+  return path.join(run, 'checkpoints', 'step-000200');
 }
 
 /** A number as the page writes it. */

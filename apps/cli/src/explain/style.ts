@@ -76,5 +76,6 @@ dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .node.selected rect { stroke: var(--focus); stroke-width: 3; stroke-dasharray: none; }
 .edge { fill: none; stroke: var(--value); opacity: 0.7; marker-end: url(#arrow); } #arrow path { fill: var(--value); }
 .back .edge { stroke: var(--error); marker: none; marker-start: url(#arrow); } .back #arrow path { fill: var(--error); }
+.back .edge.still { stroke: var(--line); marker: none; }
 .meter { fill: var(--value); } .back .meter { fill: var(--error); }
 `;

@@ -31,7 +31,10 @@ export function graphPart({ graph, steps }: Picture): Part {
     const share = (size: number) => (size > 0 ? (Math.log10(size) - low) / (high - low) : 0);
     drawn.forEach(({ meter, edges }, at) => {
       meter?.setAttribute('width', String(BARS.width * share(sizes[at])));
-      for (const edge of edges) edge.setAttribute('stroke-width', String(1 + 3 * share(sizes[at])));
+      for (const edge of edges) {
+        edge.setAttribute('stroke-width', String(1 + 3 * share(sizes[at])));
+        edge.classList.toggle('still', back && values(at).gradientNorm === null); // nothing goes back to token ids
+      }
     });
   };
 

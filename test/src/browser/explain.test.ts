@@ -30,7 +30,22 @@ describe('the page of explain', { skip: noBrowser ?? false }, () => {
 
   before(async () => {
     writeFileSync(path.join(folder, 'text.txt'), `2 x 2 is ${hostile} 4, 3 x 3 is 9.\n`.repeat(60));
-    await run(...['train', '--data', 'text.txt', '--out', 'run', '--steps', '200', '--seed', '3'], ...tiny);
+    await run(
+      ...[
+        'train',
+        '--data',
+        'text.txt',
+        '--out',
+        'run',
+        '--steps',
+        '200',
+        '--seed',
+        '3',
+        '--set',
+        'optimizer.lr=0.01',
+      ],
+      ...tiny,
+    );
     told = JSON.parse(
       await run('explain', '--model', 'run', ...question, '--steps', '3', '--html', file, '--json'),
     );

@@ -37,6 +37,8 @@ export interface CoordinatorOptions {
   /** How far the join line goes; only with TLS, where a worker needs it once. */
   readonly tokenLimits?: TokenLimits;
   readonly minWorkers?: number;
+  /** Workers wait for a run that was interrupted or has failed, until it is resumed; otherwise they end with it. */
+  readonly workersWait?: boolean;
   /** HOST:PORT of a server for probes and Prometheus; none by default. */
   readonly metrics?: string | undefined;
   /** A file for what was done when, in Chrome's trace format. */
@@ -151,10 +153,10 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
     });
     health.open();
     observer?.open(() => conductor.sample());
-    const close = async (reason: string) => {
+    const close = async (reason: string, over: boolean) => {
       health.ended();
       observer?.ended();
-      service.finish(reason);
+      service.finish({ reason, resumes: !over && options.workersWait === true });
       await shutDown(service.server);
       door.close();
       await run.close();
@@ -162,11 +164,11 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
     };
     const done = conductor.done.then(
       async (summary) => {
-        await close(summary.reason);
+        await close(summary.reason, !summary.interrupted);
         return summary;
       },
       async (error) => {
-        await close(error.message);
+        await close(error.message, false);
         throw error;
       },
     );

@@ -244,7 +244,7 @@ test('the end of the run reaches every worker: at work, on its way in, and at th
   const onItsWay = scene.dial();
   await onItsWay.answer({ hello });
   const told = [working, onItsWay].map(({ work }) => once(work, 'data'));
-  scene.service.finish('all done');
+  scene.service.finish({ reason: 'all done', resumes: false });
   for (const [message] of await Promise.all(told)) assert.equal(message.finish?.reason, 'all done');
   const late = scene.dial();
   const [message]: CoordinatorMessage__Output[] = await once(late.work, 'data');

@@ -79,8 +79,16 @@ const FAREWELL_MILLISECONDS = 3000;
 
 export interface Service {
   readonly server: Server;
-  /** Tells every worker that the run is over, also those that are still on their way in, and hangs up. */
-  finish(reason: string): void;
+  /**
+   * Tells every worker that the coordinator ends, also those that are still on their way in, and hangs up.
+   * @param farewell `resumes`: the run is not over, and a worker keeps knocking
+   */
+  finish(farewell: Farewell): void;
+}
+
+export interface Farewell {
+  readonly reason: string;
+  readonly resumes: boolean;
 }
 
 /** A worker that was welcomed. */
@@ -116,8 +124,8 @@ export function createService({
 }): Service {
   const members = new Map<string, Member>();
   let joined = 0;
-  let finished: string | null = null;
-  const finishers = new Set<(reason: string) => void>();
+  let finished: Farewell | null = null;
+  const finishers = new Set<(farewell: Farewell) => void>();
 
   const { size, ...welcome } = invitation;
 
@@ -192,9 +200,9 @@ export function createService({
         close(reason);
       };
 
-      const finish = (reason: string) => {
-        write({ finish: { reason } });
-        close(reason);
+      const finish = (farewell: Farewell) => {
+        write({ finish: farewell });
+        close(farewell.reason);
       };
       if (finished !== null) return finish(finished);
       finishers.add(finish);
@@ -351,9 +359,9 @@ export function createService({
   server.addService(Training.service, handlers);
   return {
     server,
-    finish(reason) {
-      finished = reason;
-      for (const finish of [...finishers]) finish(reason);
+    finish(farewell) {
+      finished = farewell;
+      for (const finish of [...finishers]) finish(farewell);
     },
   };
 }

@@ -48,8 +48,11 @@ export type SessionEnd =
   | { readonly kind: 'finished'; readonly reason: string }
   /** Said goodbye because it was asked to. */
   | { readonly kind: 'left' }
-  /** The connection broke or was never made; `joined` tells whether work had begun. */
-  | { readonly kind: 'lost'; readonly reason: string; readonly joined: boolean }
+  /**
+   * The connection broke or was never made; `joined` tells whether work had begun, `resumes` that the coordinator said
+   * it would be back.
+   */
+  | { readonly kind: 'lost'; readonly reason: string; readonly joined: boolean; readonly resumes?: boolean }
   /** The coordinator does not take its certificate or token. */
   | { readonly kind: 'unknown'; readonly reason: string }
   /** Trying again would end the same way. */
@@ -228,7 +231,9 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     } else if (message.refusal) {
       end({ kind: 'refused', reason: message.refusal.reason });
     } else if (message.finish) {
-      end({ kind: 'finished', reason: message.finish.reason });
+      const { reason, resumes } = message.finish;
+      if (resumes) end({ kind: 'lost', reason: `stopped for now (${reason})`, joined, resumes });
+      else end({ kind: 'finished', reason });
     }
   });
   work.on('error', (error: Error & { code?: number; details?: string }) => {

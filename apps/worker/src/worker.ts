@@ -24,11 +24,15 @@ export interface WorkerOptions {
   report(event: { kind: 'status' | 'warning'; text: string }): void;
 }
 
-/** Seconds between two tries, and how long to go on trying: before it ever joined, and after. */
+/**
+ * Seconds between two tries, and how long to go on trying: before it ever joined, after, and where the coordinator said
+ * that it would be back.
+ */
 const FIRST_DELAY = 0.2;
 const LONGEST_DELAY = 5;
 const PATIENCE_BEFORE = 20;
 const PATIENCE_AFTER = 120;
+const PATIENCE_STOPPED = 3600;
 
 /**
  * Joins a run and works until it is over. `done` resolves when the coordinator says that the run is done or after
@@ -70,7 +74,8 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
   };
 
   const work = async (): Promise<void> => {
-    let ever = false;
+    let patience = PATIENCE_BEFORE;
+    let told = '';
     let lastContact = performance.now();
     let wait = FIRST_DELAY;
     status(`connecting to ${address}`);
@@ -91,17 +96,21 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
           throw refused(address, end.reason);
         case 'lost': {
           if (end.joined) {
-            ever = true;
-            lastContact = performance.now();
+            patience = PATIENCE_AFTER;
             wait = FIRST_DELAY;
           }
+          if (end.resumes) patience = PATIENCE_STOPPED;
+          if (end.joined || end.resumes) lastContact = performance.now();
           const silent = (performance.now() - lastContact) / 1000;
-          if (silent > (ever ? PATIENCE_AFTER : PATIENCE_BEFORE)) {
+          if (silent > patience) {
             throw new Error(
               `The coordinator at ${address} is ${end.reason}; gave up after ${silent.toFixed(0)} s.`,
             );
           }
-          warn(`coordinator at ${address}: ${end.reason}; trying again in ${wait.toFixed(1)} s`);
+          const text = `coordinator at ${address}: ${end.reason}; trying again in ${wait.toFixed(1)} s`;
+          // The longest wait comes again and again, and is told once.
+          if (text !== told) warn(text);
+          told = text;
           // Jitter keeps a cluster of workers from knocking at one moment.
           await delay(wait * (0.5 + Math.random()) * 1000, undefined, { signal: leaving.signal }).catch(
             () => {},

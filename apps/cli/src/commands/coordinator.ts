@@ -69,6 +69,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
       listen: options.listen ?? config.cluster.listen,
       insecure: options.insecure ?? false,
       ...(minWorkers === undefined ? {} : { minWorkers }),
+      workersWait: true,
       tokenLimits: { ttl: tokenTtl, joins: maxJoins },
       metrics: options.metrics,
       ...trace,

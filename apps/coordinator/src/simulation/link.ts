@@ -11,7 +11,8 @@ export type Order =
       readonly assignment: Assignment;
     }
   | { readonly kind: 'cancel'; readonly assignment: number }
-  | { readonly kind: 'refusal' | 'finish'; readonly reason: string }
+  | { readonly kind: 'refusal'; readonly reason: string }
+  | { readonly kind: 'finish'; readonly reason: string; readonly resumes: boolean }
   | { readonly kind: 'hung up' };
 
 export type Word =

@@ -302,7 +302,8 @@ export class Shell implements CoordinatorEnd {
 
   private finish(reason: string, interrupted: boolean): void {
     this.world.judge.finished(this.host.run, this.state.step);
-    for (const session of this.sessions.values()) session.link.orders.send({ kind: 'finish', reason });
+    const farewell = { kind: 'finish', reason, resumes: interrupted } as const;
+    for (const session of this.sessions.values()) session.link.orders.send(farewell);
     this.host.exit({ complete: !interrupted, reason });
   }
 

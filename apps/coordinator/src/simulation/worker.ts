@@ -100,8 +100,15 @@ export class SimulatedWorker implements WorkerEnd {
       case 'cancel':
         this.cancelled.add(order.assignment);
         break;
-      case 'refusal':
       case 'finish':
+        if (order.resumes) {
+          this.broken(link);
+          break;
+        }
+        this.say(`ends: ${order.reason}`);
+        this.exit(1);
+        break;
+      case 'refusal':
         this.say(`ends: ${order.reason}`);
         this.exit(1);
         break;

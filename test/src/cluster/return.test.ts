@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { startCoordinator } from '@manyhands/coordinator';
+import { startWorker } from '@manyhands/worker';
+import { run, temporaryFolder, tinyConfig } from './cluster.js';
+
+/* What becomes of workers when their coordinator ends, and comes back. */
+
+const folder = temporaryFolder(after);
+const config = tinyConfig(folder);
+
+/** A coordinator as the command starts one, where the join line `join` leads; stopped after step `until`. */
+async function coordinator(out: string, { resume = false, join = '', until = Number.POSITIVE_INFINITY }) {
+  const listen = join === '' ? '127.0.0.1:0' : new URL(join.replace('manyhands:', 'http:')).host;
+  const running = await startCoordinator({
+    config,
+    out,
+    resume,
+    listen,
+    workersWait: true,
+    report: (event) => {
+      if (event.kind === 'step' && event.step === until) running.stop();
+    },
+  });
+  return running;
+}
+
+function worker(join: string) {
+  const said: string[] = [];
+  const report = ({ text }: { text: string }) => said.push(text);
+  return { said, ...startWorker({ join, threads: 1, backend: 'cpu', name: 'guest', report }) };
+}
+
+test('a worker waits for a run that was interrupted, and ends with one that is over', async () => {
+  const calm = await run(config, join(folder, 'calm'), { threads: [1] });
+  const out = join(folder, 'interrupted');
+  const first = await coordinator(out, { until: 3 });
+  const guest = worker(first.joinUrl);
+  assert.equal((await first.done).interrupted, true);
+  const second = await coordinator(out, { resume: true, join: first.joinUrl });
+  const { interrupted, step, weightsSha256 } = await second.done;
+  assert.deepEqual({ interrupted, step }, { interrupted: false, step: 8 });
+  await guest.done;
+  assert.equal(weightsSha256, calm.summary.weightsSha256);
+  assert.match(guest.said.join('\n'), /stopped for now \(interrupted\); trying again/);
+  assert.match(guest.said.at(-1) ?? '', /the run is over: all 8 steps are done/);
+});

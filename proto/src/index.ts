@@ -47,4 +47,10 @@ export {
   TensorAssembler,
   TensorError,
 } from './tensor-chunks.js';
-export { MAXIMUM_MESSAGE_BYTES, MAXIMUM_REQUEST_MESSAGE_BYTES, PROTOCOL_VERSION, Training } from './wire.js';
+export {
+  KNOCK_SECONDS,
+  MAXIMUM_MESSAGE_BYTES,
+  MAXIMUM_REQUEST_MESSAGE_BYTES,
+  PROTOCOL_VERSION,
+  Training,
+} from './wire.js';

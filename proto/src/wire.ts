@@ -6,6 +6,9 @@ import type { ProtoGrpcType } from './generated/training.js';
 /** Grows when an old worker could misunderstand a new coordinator, or the other way round. */
 export const PROTOCOL_VERSION = 2;
 
+/** A worker that has lost its coordinator knocks at least this often, in seconds. */
+export const KNOCK_SECONDS = 7.5;
+
 /** The largest message that a worker accepts, in bytes: an assignment with all its tokens fits. */
 export const MAXIMUM_MESSAGE_BYTES = 32 * 1024 * 1024;
 

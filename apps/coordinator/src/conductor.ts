@@ -118,8 +118,9 @@ export class Conductor implements ServiceListener {
     };
   }
 
-  stop(): void {
-    this.post({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  /** Ends the run after the step under way, saved; without a reason, because somebody asked for it. */
+  stop(reason?: string): void {
+    this.post({ kind: 'stop', reason: reason ?? 'interrupted', interrupted: reason === undefined });
   }
 
   // What the service says.

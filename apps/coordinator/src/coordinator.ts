@@ -6,6 +6,7 @@ import { startTrace, writeTrace } from '@manyhands/core/trace';
 import {
   formatJoinUrl,
   isLoopback,
+  KNOCK_SECONDS,
   listen,
   type Server,
   type SharedMemory,
@@ -19,7 +20,7 @@ import { addHealth, type Observer, startObserver } from './observe/index.js';
 import { openRun } from './open-run.js';
 import { openAuthority } from './security/authority-file.js';
 import { Door } from './security/door.js';
-import { createService } from './service.js';
+import { createService, type Service } from './service.js';
 import { JoinToken, type TokenLimits } from './token.js';
 import { WeightsFeed } from './weights-feed.js';
 
@@ -37,7 +38,10 @@ export interface CoordinatorOptions {
   /** How far the join line goes; only with TLS, where a worker needs it once. */
   readonly tokenLimits?: TokenLimits;
   readonly minWorkers?: number;
-  /** Workers wait for a run that was interrupted or has failed, until it is resumed; otherwise they end with it. */
+  /**
+   * Workers wait for a run that was interrupted or has failed, until it is resumed, and hear from a run without a step
+   * left that it is over; otherwise they end with the coordinator, and such a run is refused.
+   */
   readonly workersWait?: boolean;
   /** HOST:PORT of a server for probes and Prometheus; none by default. */
   readonly metrics?: string | undefined;
@@ -94,14 +98,14 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
     );
   }
   await tryAddress(address);
-  const { minWorkers, signal } = options;
+  const { minWorkers, workersWait = false, signal } = options;
   const config: RunConfig =
     minWorkers === undefined
       ? options.config
       : { ...options.config, cluster: { ...options.config.cluster, minWorkers } };
   const { trace } = options;
   if (trace !== undefined) startTrace('coordinator');
-  const run = await openRun({ config, out, resume, software: version, report, signal });
+  const run = await openRun({ config, out, resume, over: workersWait, software: version, report, signal });
   try {
     const authority = encrypted ? await openAuthority(out) : null;
     const token = await JoinToken.open(out, tokenLimits);
@@ -156,7 +160,7 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
     const close = async (reason: string, over: boolean) => {
       health.ended();
       observer?.ended();
-      service.finish({ reason, resumes: !over && options.workersWait === true });
+      service.finish({ reason, resumes: !over && workersWait });
       await shutDown(service.server);
       door.close();
       await run.close();
@@ -189,11 +193,32 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
       kind: 'status',
       text: `listening on ${host}:${bound}, ${encrypted ? 'TLS 1.3' : 'plain text'}`,
     });
+    if (run.trainer.step >= config.run.steps) bidFarewell(conductor, service, config.run.steps, report);
     return { joinUrl, done, stop: () => conductor.stop() };
   } catch (error) {
     await run.close();
     throw error;
   }
+}
+
+/** How long the workers of a run that is over may take to knock, and to be answered. */
+const LAST_WORDS_MILLISECONDS = (KNOCK_SECONDS + 2.5) * 1000;
+
+/** A run whose coordinator died after its last checkpoint has workers that wait for it: they are told, then it ends. */
+function bidFarewell(
+  conductor: Conductor,
+  service: Service,
+  steps: number,
+  report: (event: RunEvent) => void,
+): void {
+  const reason = `all ${steps} steps are done`;
+  service.finish({ reason, resumes: false });
+  const seconds = LAST_WORDS_MILLISECONDS / 1000;
+  const text = `${reason}: workers that come back hear it for ${seconds} s; give --steps above ${steps} to go on`;
+  report({ kind: 'status', text });
+  const over = setTimeout(() => conductor.stop(reason), LAST_WORDS_MILLISECONDS);
+  const settled = () => clearTimeout(over);
+  conductor.done.then(settled, settled);
 }
 
 /** For workers that share the file system, and for scripts that want no secret in their logs: `worker --join-file`. */

@@ -62,6 +62,8 @@ export async function openRun(options: {
   readonly config: RunConfig;
   readonly out: string;
   readonly resume: boolean;
+  /** Open it too where no step is left. */
+  readonly over: boolean;
   readonly software: string;
   report(event: RunEvent): void;
   readonly signal: AbortSignal | undefined;
@@ -76,7 +78,7 @@ export async function openRun(options: {
     const config = settleMicroBatch(options.config, started);
     if (checkpoint !== null && started !== null) {
       refuseChanges(out, settleMicroBatch(started), config);
-      refuseFinished(out, checkpoint.step, config.run.steps);
+      refuseFinished(out, checkpoint.step, config.run.steps, options.over);
     } else {
       await directory.writeConfig(config);
     }

@@ -31,8 +31,10 @@ for (const [changed, sentence] of [
 
 test('a finished run says that it is finished, and how to go on', () => {
   assert.throws(
-    () => refuseFinished('runs/a', 6, 6),
+    () => refuseFinished('runs/a', 6, 6, false),
     /runs\/a is at step 6 already, .* give --steps above 6/,
   );
-  assert.doesNotThrow(() => refuseFinished('runs/a', 5, 6));
+  assert.doesNotThrow(() => refuseFinished('runs/a', 5, 6, false));
+  assert.doesNotThrow(() => refuseFinished('runs/a', 6, 6, true), 'its workers are to hear it');
+  assert.throws(() => refuseFinished('runs/a', 7, 6, true), /is at step 7 already, and 6 steps/);
 });

@@ -26,9 +26,12 @@ export function refuseChanges(out: string, started: RunConfig, asked: RunConfig)
   }
 }
 
-/** @throws UserError where a resumed run has no step left to do */
-export function refuseFinished(out: string, step: number, steps: number): void {
-  if (step < steps) return;
+/**
+ * @param over whether a run with no step left is opened, to tell its workers so
+ * @throws UserError where a resumed run has no step left to do, or more than were asked for
+ */
+export function refuseFinished(out: string, step: number, steps: number, over: boolean): void {
+  if (step < steps || (over && step === steps)) return;
   throw new UserError(
     `${out} is at step ${step} already, and ${steps} steps were asked for: give --steps above ${step} to go on.`,
   );

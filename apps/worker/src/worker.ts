@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import { startTrace, writeTrace } from '@manyhands/core/trace';
-import { parseJoinUrl, type SharedMemory } from '@manyhands/proto';
+import { KNOCK_SECONDS, parseJoinUrl, type SharedMemory } from '@manyhands/proto';
 import { Membership } from './membership.js';
 import { openSession, type SessionEnd } from './session.js';
 import { LocalShards } from './shards.js';
@@ -28,8 +28,10 @@ export interface WorkerOptions {
  * Seconds between two tries, and how long to go on trying: before it ever joined, after, and where the coordinator said
  * that it would be back.
  */
+/** The part of a wait by which chance makes it shorter or longer. */
+const JITTER = 0.5;
 const FIRST_DELAY = 0.2;
-const LONGEST_DELAY = 5;
+const LONGEST_DELAY = KNOCK_SECONDS / (1 + JITTER);
 const PATIENCE_BEFORE = 20;
 const PATIENCE_AFTER = 120;
 const PATIENCE_STOPPED = 3600;
@@ -112,9 +114,9 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
           if (text !== told) warn(text);
           told = text;
           // Jitter keeps a cluster of workers from knocking at one moment.
-          await delay(wait * (0.5 + Math.random()) * 1000, undefined, { signal: leaving.signal }).catch(
-            () => {},
-          );
+          await delay(wait * (1 + JITTER * (2 * Math.random() - 1)) * 1000, undefined, {
+            signal: leaving.signal,
+          }).catch(() => {});
           wait = Math.min(LONGEST_DELAY, wait * 2);
           break;
         }

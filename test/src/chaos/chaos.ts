@@ -208,7 +208,7 @@ async function disturbedRun(
   };
   try {
     await unlessLost(stage, signal, Promise.all([stage.done, disturb()]));
-    const unheard = stage.endedUnheard ? 0 : await waitForWorkers(stage);
+    const unheard = await waitForWorkers(stage);
     const outcome = outcomeOf(stage.out, config);
     if (outcome.weightsSha256 !== calm.weightsSha256) {
       throw new Error(`the weights are ${outcome.weightsSha256}, but ${calm.weightsSha256} in the calm run`);

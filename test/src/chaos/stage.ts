@@ -46,8 +46,6 @@ export class Stage {
   /** The coordinator has taken a step since its start. */
   stepping = false;
   finished = false;
-  /** The coordinator died between the last checkpoint and its farewell: its workers cannot know. */
-  endedUnheard = false;
   /** Most steps that a death made the run compute again. */
   recomputed = 0;
   readonly #port: number;
@@ -177,9 +175,8 @@ export class Stage {
   #goesOn(end: End): boolean {
     const { asked } = this.coordinator;
     const said = end.said.join('\n');
-    if (end.status === 0 || /is at step \d+ already/.test(said)) {
+    if (end.status === 0) {
       this.finished = true;
-      this.endedUnheard = end.status !== 0;
       return false;
     }
     const expected =

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { startCoordinator } from '@manyhands/coordinator';
@@ -10,7 +13,7 @@ import { run, temporaryFolder, tinyConfig } from './cluster.js';
 const folder = temporaryFolder(after);
 const config = tinyConfig(folder);
 
-/** A coordinator as the command starts one, where the join line `join` leads; stopped after step `until`. */
+/** As the command starts one, where the join line `join` leads; stopped after step `until`. */
 async function coordinator(out: string, { resume = false, join = '', until = Number.POSITIVE_INFINITY }) {
   const listen = join === '' ? '127.0.0.1:0' : new URL(join.replace('manyhands:', 'http:')).host;
   const running = await startCoordinator({
@@ -32,6 +35,15 @@ function worker(join: string) {
   return { said, ...startWorker({ join, threads: 1, backend: 'cpu', name: 'guest', report }) };
 }
 
+/** A port that nobody had a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 test('a worker waits for a run that was interrupted, and ends with one that is over', async () => {
   const calm = await run(config, join(folder, 'calm'), { threads: [1] });
   const out = join(folder, 'interrupted');
@@ -39,10 +51,35 @@ test('a worker waits for a run that was interrupted, and ends with one that is o
   const guest = worker(first.joinUrl);
   assert.equal((await first.done).interrupted, true);
   const second = await coordinator(out, { resume: true, join: first.joinUrl });
+  void guest.done.finally(() => second.stop()); // one that does not wait for it would let it wait for ever
   const { interrupted, step, weightsSha256 } = await second.done;
   assert.deepEqual({ interrupted, step }, { interrupted: false, step: 8 });
   await guest.done;
   assert.equal(weightsSha256, calm.summary.weightsSha256);
   assert.match(guest.said.join('\n'), /stopped for now \(interrupted\); trying again/);
   assert.match(guest.said.at(-1) ?? '', /the run is over: all 8 steps are done/);
+});
+
+test('a run that is over tells the workers that still wait for it, and ends by itself', async () => {
+  const out = join(folder, 'over');
+  const before = await run(config, out, { threads: [1] });
+  // Where nobody listens yet: the coordinator that it knew is gone.
+  const port = await freePort();
+  const { token } = JSON.parse(readFileSync(join(out, 'join-token'), 'utf8'));
+  const guest = worker(`manyhands://127.0.0.1:${port}?token=${token}`);
+  const running = await startCoordinator({
+    config,
+    out,
+    resume: true,
+    listen: `127.0.0.1:${port}`,
+    workersWait: true,
+    report: () => {},
+  });
+  const summary = await running.done;
+  await guest.done;
+  assert.equal(guest.said.at(-1), 'the run is over: all 8 steps are done');
+  assert.ok(!guest.said.some((text) => /joined/.test(text)), 'nothing is prepared for it');
+  const { interrupted, step, weightsSha256 } = summary;
+  assert.deepEqual({ interrupted, step }, { interrupted: false, step: 8 });
+  assert.equal(weightsSha256, before.summary.weightsSha256);
 });

@@ -238,6 +238,26 @@ test('goodbye and a broken connection both end the membership, once', async () =
   assert.equal(scene.listener.said.filter(({ name }) => name === 'gone').length, 2);
 });
 
+test('a worker that comes back takes the place of what is left of it, and of nobody else', async () => {
+  const scene = await setUp();
+  const enter = async (process: Buffer) => {
+    const { answer, work } = scene.dial();
+    assert.ok((await answer({ hello: { ...hello, process } })).welcome);
+    const joined = once(scene.listener, 'ready');
+    work.write({ ready });
+    await joined;
+  };
+  const one = Buffer.alloc(16, 1);
+  for (const process of [one, Buffer.alloc(16, 2), Buffer.alloc(0), Buffer.alloc(0), one])
+    await enter(process);
+  const said = scene.listener.said.map(({ name, values: [worker] }) =>
+    name === 'ready' ? (worker as WorkerSession).id : `${name} ${worker}`,
+  );
+  assert.deepEqual(said, ['ada-1', 'ada-2', 'ada-3', 'ada-4', 'gone ada-1', 'ada-5']);
+  const { refusal } = await scene.dial().answer({ hello: { ...hello, process: Buffer.alloc(65) } });
+  assert.match(refusal?.reason ?? '', /names its process in 64 bytes/);
+});
+
 test('the end of the run reaches every worker: at work, on its way in, and at the door', async () => {
   const scene = await setUp();
   const working = await join(scene);

@@ -67,6 +67,7 @@ export interface Invitation {
 }
 
 const MAXIMUM_THREADS = 4096;
+const MAXIMUM_PROCESS_BYTES = 64;
 /** What the name of a kind of machine looks like. */
 const MACHINE = /^[\x20-\x7e]{1,200}$/;
 
@@ -94,6 +95,8 @@ export interface Farewell {
 /** A worker that was welcomed. */
 interface Member {
   readonly identity: string | null;
+  /** Its process's own secret, hexadecimal; '' for none. */
+  readonly process: string;
   /** Of its sums in shared memory. */
   readonly place: SharedTensor | null;
   /** It sends its sums on one call. */
@@ -220,6 +223,10 @@ export function createService({
           }
           if (!MACHINE.test(hello.machine))
             return refuse('a worker names its kind of machine in 1 to 200 letters');
+          if (hello.process.length > MAXIMUM_PROCESS_BYTES) {
+            return refuse(`a worker names its process in ${MAXIMUM_PROCESS_BYTES} bytes at most`);
+          }
+          const process = hello.process.toString('hex');
           greeted = true;
           door.joined(peer);
           joined += 1;
@@ -227,14 +234,15 @@ export function createService({
           turn = choices.ask(hello.machine, (known) => {
             if (over) return;
             // One that comes back before its loss was noticed takes its own place.
-            if (identity !== null) {
-              for (const other of [...members.values()]) {
-                if (other.identity === identity) other.close('came back on another connection');
+            for (const other of [...members.values()]) {
+              const same = identity !== null && other.identity === identity;
+              if (same || (process !== '' && other.process === process)) {
+                other.close('came back on another connection');
               }
             }
             id = worker;
             const place = takePlace(hello?.place ?? 0);
-            members.set(worker, { identity, place, uploading: false, calls: new Set(), close });
+            members.set(worker, { identity, process, place, uploading: false, calls: new Set(), close });
             write({ welcome: { ...welcome, worker, choices: known, sharesMemory: place !== null } });
           });
           if (turn === null) refuse('the run has workers on too many kinds of machines already');

@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly threads: number;
   readonly backend: BackendChoice;
   readonly name: string;
+  /** By which the coordinator knows it again when it comes back. */
+  readonly process: Buffer;
   readonly version: string;
   readonly shards: LocalShards;
   readonly shared: { readonly memory: SharedMemory; readonly place: number } | undefined;
@@ -254,6 +256,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       threads: options.threads,
       machine: machineKind(),
       place: options.shared?.place ?? 0,
+      process: options.process,
     },
   });
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
@@ -53,6 +54,7 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
   let leave = () => {};
 
   const { threads, backend, name, shared, version = 'unknown' } = options;
+  const self = randomBytes(16);
   const membership = new Membership(join, { name, software: version });
 
   const session = async (): Promise<SessionEnd> => {
@@ -66,6 +68,7 @@ export function startWorker(options: WorkerOptions): { done: Promise<void>; leav
       threads,
       backend,
       name,
+      process: self,
       version,
       shards,
       shared,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { startCoordinator } from '@manyhands/coordinator';
@@ -82,4 +82,42 @@ test('a run that is over tells the workers that still wait for it, and ends by i
   const { interrupted, step, weightsSha256 } = summary;
   assert.deepEqual({ interrupted, step }, { interrupted: false, step: 8 });
   assert.equal(weightsSha256, before.summary.weightsSha256);
+});
+
+test('a full run takes its own worker back, while what is left of its connection still counts', async () => {
+  // A way in that the network cuts on the worker's side only.
+  const near = new Set<Socket>();
+  const far = new Set<Socket>();
+  let target = '';
+  const line = createServer((worker) => {
+    const coordinator = connect(Number(new URL(target).port), '127.0.0.1');
+    near.add(worker.on('error', () => {}));
+    far.add(coordinator.on('error', () => {}));
+    worker.pipe(coordinator, { end: false });
+    coordinator.pipe(worker);
+  }).listen(0, '127.0.0.1');
+  await once(line, 'listening');
+  const { port } = line.address() as AddressInfo;
+  const full = tinyConfig(folder, {
+    cluster: { maxWorkers: 1, heartbeatSeconds: 0.2, lostAfterSeconds: 60 },
+  });
+  let back = '';
+  const outcome = await run(full, join(folder, 'full'), {
+    threads: [],
+    during(event, stage) {
+      if (event.kind === 'status' && /^listening/.test(event.text)) {
+        target = stage.joinUrl.replace('manyhands:', 'http:');
+        const url = new URL(stage.joinUrl);
+        url.port = String(port);
+        void stage.join(1, { joinUrl: url.href }).done.catch(() => stage.stop());
+      }
+      if (event.kind === 'step' && event.step === 2) for (const socket of near) socket.destroy();
+      if (event.kind === 'worker' && /came back/.test(event.text)) back = event.text;
+    },
+  }).finally(() => {
+    line.close();
+    for (const socket of [...near, ...far]) socket.destroy();
+  });
+  assert.match(back, /^inside-1 left: came back on another connection/);
+  assert.equal(outcome.summary.step, 8);
 });

@@ -94,6 +94,7 @@ export class Conductor implements ServiceListener {
       performance.now(),
     );
     feed.publish(run.trainer.step);
+    void run.directory.lost.then((error) => this.fail(error));
     this.ticker = setInterval(() => this.tick(), TICK_MILLISECONDS);
   }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startCoordinator } from '@manyhands/coordinator';
 import { newestCheckpoint } from '@manyhands/core/checkpoint';
 import { CHUNK_BYTES } from '@manyhands/proto';
 import { run, temporaryFolder, tinyConfig } from './cluster.js';
@@ -73,4 +74,16 @@ test('killed while a checkpoint is written, a run goes on from the one before it
   assert.equal(newestCheckpoint(out).checkpoint?.step, 2);
   const resumed = await run(config, out, { threads: [2] }, true);
   assert.equal(resumed.summary.weightsSha256, calm.summary.weightsSha256);
+});
+
+test('a coordinator whose run another one has taken over ends', async () => {
+  const config = tinyConfig(folder);
+  const out = join(folder, 'taken');
+  const options = { config, out, listen: '127.0.0.1:0', report: () => {} };
+  const first = await startCoordinator({ ...options, resume: false });
+  rmSync(join(out, 'run.lock')); // as another machine does that has heard nothing of it for long
+  const second = await startCoordinator({ ...options, resume: true });
+  await assert.rejects(first.done, { name: 'RunError', message: /belongs to another coordinator now/ });
+  second.stop();
+  assert.equal((await second.done).interrupted, true);
 });

@@ -7,10 +7,11 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { RunError, systemCause, UserError } from '../config/index.js';
 
@@ -27,8 +28,14 @@ const owner = z.object({
 type Owner = z.output<typeof owner>;
 
 export interface Lock {
+  /** Resolves where another coordinator has the directory now, since nothing was heard of this one for so long. */
+  readonly lost: Promise<RunError>;
   release(): void;
 }
+
+/** How often an owner writes its lock anew, and after how long without it counts as gone on another machine. */
+const BEAT_MILLISECONDS = 10_000;
+const GONE_SECONDS = 120;
 
 /** A lock that lies in a directory. */
 interface Held {
@@ -43,11 +50,12 @@ interface Held {
  * whole or not at all: a process may die at any moment of this, and nothing that it leaves keeps others out. Locks of
  * processes of this machine that are no more are passed over by one of the next generation: of several that try,
  * one can make it. Owners of former generations are looked at again afterwards, since the numbers begin anew when a
- * lock is released.
+ * lock is released. Whether a process of another machine is no more, its beat tells: it writes its lock again and again.
  *
+ * @param beat milliseconds between two beats
  * @throws UserError where another coordinator has it; RunError where the system refuses (full disk), which may pass
  */
-export function lockDirectory(directory: string): Lock {
+export function lockDirectory(directory: string, beat = BEAT_MILLISECONDS): Lock {
   for (;;) {
     const before = locksIn(directory);
     refuseUnlessGone(directory, before);
@@ -68,7 +76,7 @@ export function lockDirectory(directory: string): Lock {
       release();
       throw error;
     }
-    return { release };
+    return keep(directory, mine, beat, release);
   }
 }
 
@@ -84,7 +92,17 @@ function locksIn(directory: string): Held[] {
 function refuseUnlessGone(directory: string, locks: readonly Held[]): void {
   for (const { path, text } of locks) {
     const holder = parse(text);
-    if (holder === null || !isGone(holder)) throw new UserError(refusal(directory, path, holder));
+    if (holder === null) throw new UserError(refusal(directory, path, 'an unknown process'));
+    const who = `process ${holder.pid} on ${holder.host} since ${holder.since}`;
+    if (holder.host === hostname()) {
+      if (!isGone(holder)) throw new UserError(refusal(directory, path, who));
+      continue;
+    }
+    const age = secondsSince(path);
+    if (age !== null && age <= GONE_SECONDS) {
+      const heard = `heard of ${Math.max(0, Math.round(age))} s ago, and gone after ${GONE_SECONDS} s without`;
+      throw new UserError(refusal(directory, path, `${who}, ${heard}`));
+    }
   }
 }
 
@@ -107,13 +125,15 @@ function create(directory: string, generation: number): Held | null {
     const code = error instanceof Error && 'code' in error ? error.code : null;
     // ENOENT: who has the lock by now cleared it away
     if (code === 'EEXIST' || code === 'ENOENT') return null;
-    const cause = systemCause(error) ?? String(error);
-    throw new RunError(`${path} could not be written, since ${cause}; the run is as it was.`, {
-      cause: error,
-    });
+    throw unwritable(path, error);
   } finally {
     rmSync(beside, { force: true });
   }
+}
+
+function unwritable(path: string, cause: unknown): RunError {
+  const why = systemCause(cause) ?? String(cause);
+  return new RunError(`${path} could not be written, since ${why}; the run is as it was.`, { cause });
 }
 
 function writeWhole(path: string, text: string): void {
@@ -126,13 +146,63 @@ function writeWhole(path: string, text: string): void {
   }
 }
 
+/** Beats until it is released, and sees to it that the lock is still this one's. */
+function keep(directory: string, { path, text }: Held, beat: number, release: () => void): Lock {
+  let lose: (error: RunError) => void = () => {};
+  const lost = new Promise<RunError>((resolve) => {
+    lose = resolve;
+  });
+  const timer = setInterval(() => {
+    if (read(path) === text) return rewrite(path, text);
+    clearInterval(timer);
+    const sentence = `${directory} belongs to another coordinator now, since this one was away for more than ${GONE_SECONDS} s (suspended, or its disk did not answer): this one ends.`;
+    lose(new RunError(sentence));
+  }, beat).unref();
+  return {
+    lost,
+    release() {
+      clearInterval(timer);
+      release();
+    },
+  };
+}
+
+/** The same bytes in the same place: whoever reads meanwhile reads them whole. */
+function rewrite(path: string, text: string): void {
+  try {
+    const file = openSync(path, 'r+');
+    try {
+      writeSync(file, text, 0);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    // The disk refuses: the next beat tries again, and what has to be saved tells of it.
+  }
+}
+
+/** Since a file was written last, by the clock of its file system, which may be another machine's; null where it is gone. */
+function secondsSince(path: string): number | null {
+  const probe = join(dirname(path), `.run.lock-${randomUUID()}`);
+  try {
+    writeWhole(probe, '');
+    return (statSync(probe).mtimeMs - statSync(path).mtimeMs) / 1000;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw unwritable(path, error);
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
+
 /** What a process left that died while it made a lock. */
 function isAbandoned(name: string): boolean {
   return name.startsWith('.run.lock-');
 }
 
-function isGone({ pid, host, processStart: start }: Owner): boolean {
-  if (host !== hostname()) return false; // one cannot know
+/** @param owner of this machine */
+function isGone({ pid, processStart: start }: Owner): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -171,7 +241,6 @@ function parse(text: string): Owner | null {
   }
 }
 
-function refusal(directory: string, path: string, holder: Owner | null): string {
-  const who = holder ? `process ${holder.pid} on ${holder.host} since ${holder.since}` : 'an unknown process';
+function refusal(directory: string, path: string, who: string): string {
   return `${directory} is in use by another coordinator (${who}): stop it first, or delete ${path} if it no longer runs.`;
 }

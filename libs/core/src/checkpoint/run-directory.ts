@@ -5,6 +5,7 @@ import {
   makeOutputFolder,
   parseConfig,
   type RunConfig,
+  type RunError,
   readYaml,
   UserError,
 } from '../config/index.js';
@@ -36,6 +37,8 @@ export interface RunDirectory {
   readonly damaged: readonly DamagedCheckpoint[];
   readonly metrics: Journal;
   readonly events: Journal;
+  /** Resolves where another coordinator has the directory now: this process may not write there any more. */
+  readonly lost: Promise<RunError>;
   writeConfig(config: RunConfig): Promise<void>;
   writeTokenizer(json: string): Promise<void>;
   close(): void;
@@ -100,6 +103,7 @@ export async function openRunDirectory(
       damaged,
       metrics,
       events,
+      lost: lock.lost,
       writeConfig: (config) => write(configName, configToYaml(config)),
       writeTokenizer: (json) => write(tokenizerName, json),
       close,

@@ -1,6 +1,7 @@
 import { RunError, UserError } from '@manyhands/core/config';
 import { TokenizerError } from '@manyhands/tokenizer';
 import { CommanderError } from 'commander';
+import type { JsonLog } from './log.js';
 import { note, noteColors } from './output.js';
 
 export const exitStatus = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -8,17 +9,27 @@ export const exitStatus = { done: 0, failed: 1, usage: 2, interrupted: 130 } as 
 /** The work was given up because somebody asked for it; the message says what became of it. */
 export class Interrupted extends Error {}
 
-/** Says what went wrong in one sentence on standard error and returns the exit status (cli.md). */
-export function reportFailure(error: unknown, verbose: boolean): number {
+/**
+ * Says what went wrong in one sentence on standard error and returns the exit status (cli.md).
+ * @param log where everything else was said; null for lines for people
+ */
+export function reportFailure(error: unknown, verbose: boolean, log: JsonLog | null): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.done; // --help, --version
   if (error instanceof CommanderError && error.code === 'commander.help') return exitStatus.usage; // no command
   if (error instanceof Interrupted) {
-    note(error.message);
+    if (log === null) note(error.message);
+    else log.status(error.message);
     return exitStatus.interrupted;
   }
   const { text, status } = sentence(error);
-  note(`${noteColors.red('manyhands:')} ${/[.!?…)]$/.test(text) ? text : `${text}.`}`);
-  if (verbose && error instanceof Error && error.stack) note(error.stack);
+  const whole = /[.!?…)]$/.test(text) ? text : `${text}.`;
+  const stack = verbose && error instanceof Error ? error.stack : undefined;
+  if (log !== null) {
+    log.error(whole, stack);
+    return status;
+  }
+  note(`${noteColors.red('manyhands:')} ${whole}`);
+  if (stack) note(stack);
   return status;
 }
 

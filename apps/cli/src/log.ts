@@ -1,10 +1,25 @@
 import type { RunEvent } from '@manyhands/coordinator';
+import type { Option } from 'commander';
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { Display } from './display.js';
+import { choice } from './options.js';
 
 /** What `--log-format` takes: lines for people, or one JSON object a line for machines. */
 export const logFormats = ['text', 'json'] as const;
 export type LogFormat = (typeof logFormats)[number];
+
+/** The option that takes a format. */
+export function logFormatOption(): Option {
+  return choice('--log-format <format>', 'how standard error tells of the run', logFormats).default('text');
+}
+
+/** The log that a command line asks for in JSON, also where the rest of it is wrong; null for lines for people. */
+export function jsonLogOf([command = '', ...args]: readonly string[]): JsonLog | null {
+  const json = args.some(
+    (arg, i) => arg === '--log-format=json' || (arg === 'json' && args[i - 1] === '--log-format'),
+  );
+  return json ? new JsonLog(command) : null;
+}
 
 /** What tells how a run goes, to people or to machines. */
 export type Teller = Pick<Display, 'report' | 'status' | 'warn' | 'line' | 'end'>;
@@ -82,9 +97,9 @@ export class JsonLog implements Teller {
     this.status(text);
   }
 
-  /** Why the command failed. */
-  error(text: string): void {
-    this.#log.error({ event: 'error' }, text);
+  /** Why the command failed, and where in the code. */
+  error(text: string, stack?: string): void {
+    this.#log.error({ event: 'error', stack }, text);
   }
 
   end(): void {

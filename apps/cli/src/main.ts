@@ -1,14 +1,16 @@
 import { reportFailure } from './failure.js';
+import { jsonLogOf } from './log.js';
 import { tolerateClosedPipes } from './output.js';
 import { createProgram } from './program.js';
 
 const verbose = process.argv.includes('--verbose');
+const log = jsonLogOf(process.argv.slice(2));
 tolerateClosedPipes();
-process.on('uncaughtException', (error) => process.exit(reportFailure(error, verbose)));
-process.on('unhandledRejection', (error) => process.exit(reportFailure(error, verbose)));
+process.on('uncaughtException', (error) => process.exit(reportFailure(error, verbose, log)));
+process.on('unhandledRejection', (error) => process.exit(reportFailure(error, verbose, log)));
 
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  process.exitCode = reportFailure(error, verbose);
+  process.exitCode = reportFailure(error, verbose, log);
 }

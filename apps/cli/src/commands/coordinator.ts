@@ -2,9 +2,9 @@ import { UserError } from '@manyhands/core/config';
 import { type Command, Option } from 'commander';
 import { exitStatus } from '../failure.js';
 import { shellWord } from '../format.js';
-import { type LogFormat, logFormats, openTeller } from '../log.js';
+import { type LogFormat, logFormatOption, openTeller } from '../log.js';
 import { checkMemory } from '../memory.js';
-import { choice, subcommand, whole } from '../options.js';
+import { subcommand, whole } from '../options.js';
 import { print } from '../output.js';
 import { ownRun } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
@@ -42,9 +42,7 @@ export function coordinator(): Command {
     )
     .addOption(whole('--max-joins <n>', 'workers that may join with the join line (default: any)', 1, 100000))
     .option('--metrics <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there, read only')
-    .addOption(
-      choice('--log-format <format>', 'how standard error tells of the run', logFormats).default('text'),
-    )
+    .addOption(logFormatOption())
     .option('--trace <file>', wording.trace)
     .action(async (options: CoordinatorOptions) => {
       process.exitCode = await own(options);

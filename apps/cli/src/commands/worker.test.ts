@@ -98,3 +98,30 @@ test('the join line of a file, of the environment and of the command line are di
   }
   server.close();
 });
+
+test('with --log-format json everything that a worker says is JSON, also why it fails', async () => {
+  const server = createServer((socket) => socket.end('no HTTP/2').on('error', () => {}));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const line = `manyhands://127.0.0.1:${port}?token=geheim&ca=${'a'.repeat(64)}`;
+  const json = ['--log-format', 'json'];
+  for (const [args, status, complaint] of [
+    [[...json, '--join', line], 2, /does not speak TLS 1\.3/],
+    [json, 2, /--join is missing/],
+    [['--threads', 'many', '--log-format=json'], 2, /--threads is "many"/],
+    [[...json, '--depth', '3'], 2, /unknown option '--depth'/],
+  ] as const) {
+    const { code, stderr } = await worker(args);
+    assert.equal(code, status, stderr);
+    const said = stderr
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text));
+    const { level, event, command, msg } = said.at(-1);
+    assert.deepEqual({ level, event, command }, { level: 'error', event: 'error', command: 'worker' });
+    assert.match(msg, complaint);
+    assert.ok(!stderr.includes('geheim'), stderr);
+  }
+  server.close();
+});

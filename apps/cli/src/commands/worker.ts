@@ -7,11 +7,14 @@ import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
 import { Interrupt } from '../interrupt.js';
 import { MEMORY_DESCRIPTOR } from '../local-workers.js';
+import { JsonLog, type LogFormat, logFormatOption } from '../log.js';
 import { nativeNote } from '../machine.js';
 import { choice, subcommand, whole } from '../options.js';
 import { note, noteColors } from '../output.js';
 import { version } from '../version.js';
 import { backends, traceOption, wording } from './shared.js';
+
+type Said = Parameters<Parameters<typeof startWorker>[0]['report']>[0];
 
 interface WorkerOptions {
   join?: string;
@@ -20,6 +23,7 @@ interface WorkerOptions {
   backend: BackendChoice;
   name?: string;
   trace?: string;
+  logFormat: LogFormat;
 }
 
 export function worker(): Command {
@@ -35,6 +39,7 @@ export function worker(): Command {
     .addOption(whole('--threads <n>', 'threads that compute (default: one a core)', 1, 1024))
     .addOption(choice('--backend <name>', 'what computes', backends).default('auto'))
     .option('--name <name>', 'what the coordinator calls this worker (default: the host name)')
+    .addOption(logFormatOption())
     .option('--trace <file>', wording.trace)
     .action(async (options: WorkerOptions) => {
       process.exitCode = await work(options);
@@ -48,7 +53,12 @@ async function work(options: WorkerOptions): Promise<number> {
   if (ofTrain && !process.connected) return exitStatus.done;
   // Whether the run is reproducible, it hears only later; its coordinator says so.
   const native = ofTrain || options.backend === 'gpujs' ? null : nativeNote(false);
-  if (native !== null) note(native);
+  const log = options.logFormat === 'json' ? new JsonLog('worker') : null;
+  const say = (event: Said) => {
+    if (log !== null) log.report(event);
+    else note(event.kind === 'warning' ? `${noteColors.yellow('warning:')} ${event.text}` : event.text);
+  };
+  if (native !== null) say({ kind: 'status', text: native });
   const working = startWorker({
     join,
     threads: options.threads ?? availableParallelism(),
@@ -59,8 +69,7 @@ async function work(options: WorkerOptions): Promise<number> {
     shards: process.env.MANYHANDS_SHARDS ?? '',
     shared: ofTrain ? sharedMemory() : undefined,
     report: (event) => {
-      if (!ofTrain)
-        note(event.kind === 'warning' ? `${noteColors.yellow('warning:')} ${event.text}` : event.text);
+      if (!ofTrain) say(event);
       // A parent that has just gone does not want to know any more.
       else if (process.connected) process.send?.(event, undefined, undefined, () => {});
     },

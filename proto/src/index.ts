@@ -12,6 +12,7 @@ export {
   TLS_VERSION,
   tokenOf,
 } from './connection.js';
+export { announceRun, DiscoveryError, findRun } from './discovery.js';
 export { EnrolmentError, enrol, type Identity } from './enrolment.js';
 export type { Assignment, Assignment__Output } from './generated/manyhands/v1/Assignment.js';
 export type {

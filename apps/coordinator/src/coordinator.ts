@@ -13,6 +13,7 @@ import {
   writePrivateFile,
 } from '@manyhands/proto';
 import { parseAddress, reachable, tryAddress } from './address.js';
+import { announce } from './announce.js';
 import { Choices } from './choices.js';
 import { Conductor } from './conductor.js';
 import type { RunEvent, RunSummary } from './events.js';
@@ -43,6 +44,8 @@ export interface CoordinatorOptions {
    * left that it is over; otherwise they end with the coordinator, and such a run is refused.
    */
   readonly workersWait?: boolean;
+  /** Workers on the same network find the run by multicast DNS; only with TLS. */
+  readonly discover?: boolean;
   /** HOST:PORT of a server for probes and Prometheus; none by default. */
   readonly metrics?: string | undefined;
   /** A file for what was done when, in Chrome's trace format. */
@@ -95,6 +98,11 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
   if (!encrypted && (tokenLimits.ttl !== undefined || tokenLimits.joins !== undefined)) {
     throw new UserError(
       `--token-ttl and --max-joins need TLS, which ${options.listen} has not: listen on an address that other machines reach, without --insecure.`,
+    );
+  }
+  if (options.discover === true && !encrypted) {
+    throw new UserError(
+      `--discover needs TLS, which ${options.listen} has not: listen on an address that other machines reach, without --insecure.`,
     );
   }
   await tryAddress(address);
@@ -157,10 +165,12 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
     });
     health.open();
     observer?.open(() => conductor.sample());
+    let announced: Awaited<ReturnType<typeof announce>> | null = null;
     const close = async (reason: string, over: boolean) => {
       health.ended();
       observer?.ended();
       service.finish({ reason, resumes: !over && workersWait });
+      await announced?.close();
       await shutDown(service.server);
       door.close();
       await run.close();
@@ -184,6 +194,11 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
     });
     try {
       keepJoinUrl(out, joinUrl);
+      if (options.discover === true && authority !== null) {
+        const { fingerprint: ca } = authority;
+        const run = { host, port: bound, name: basename(resolve(out)), ca };
+        announced = await announce(run, token.secret, report);
+      }
     } catch (error) {
       conductor.abandon();
       service.server.forceShutdown();

@@ -33,6 +33,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Another Node than the one that runs the tests. */
   readonly node?: string;
+  /** What the command is started by, such as `ip netns exec NAME`. */
+  readonly within?: readonly string[];
   /** What standard input holds; default nothing. */
   readonly input?: string | Uint8Array;
 }
@@ -45,7 +47,8 @@ export function start(args: readonly string[], options: CommandOptions = {}): Ru
     MANYHANDS_OF_TRAIN: _of,
     ...inherited
   } = process.env;
-  const child = spawn(options.node ?? process.execPath, [main, ...args], {
+  const [program, ...before] = [...(options.within ?? []), options.node ?? process.execPath];
+  const child = spawn(program, [...before, main, ...args], {
     cwd: options.cwd ?? root,
     env: { ...inherited, ...options.env },
     stdio: 'pipe',

@@ -17,6 +17,7 @@ interface CoordinatorOptions extends ConfigOptions {
   readonly insecure?: boolean;
   readonly tokenTtl?: number;
   readonly maxJoins?: number;
+  readonly discover?: boolean;
   readonly trace?: string;
   readonly metrics?: string;
   readonly logFormat: LogFormat;
@@ -41,6 +42,7 @@ export function coordinator(): Command {
       ),
     )
     .addOption(whole('--max-joins <n>', 'workers that may join with the join line (default: any)', 1, 100000))
+    .option('--discover', 'let workers on the same network find the run, by multicast DNS: worker --discover')
     .option('--metrics <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there, read only')
     .addOption(logFormatOption())
     .option('--trace <file>', wording.trace)
@@ -69,6 +71,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
       ...(minWorkers === undefined ? {} : { minWorkers }),
       workersWait: true,
       tokenLimits: { ttl: tokenTtl, joins: maxJoins },
+      discover: options.discover ?? false,
       metrics: options.metrics,
       ...trace,
       report: display.report,

@@ -1,7 +1,7 @@
 import { availableParallelism, hostname } from 'node:os';
 import { UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
-import { readPrivateFile, SharedMemory } from '@manyhands/proto';
+import { findRun, formatJoinUrl, parseJoinUrl, readPrivateFile, SharedMemory } from '@manyhands/proto';
 import { startWorker } from '@manyhands/worker';
 import type { Command } from 'commander';
 import { exitStatus } from '../failure.js';
@@ -14,11 +14,15 @@ import { note, noteColors } from '../output.js';
 import { version } from '../version.js';
 import { backends, traceOption, wording } from './shared.js';
 
+/** What a token looks like that is given without the rest of a join line. */
+const TOKEN = /^[\w-]{22,200}$/;
+
 type Said = Parameters<Parameters<typeof startWorker>[0]['report']>[0];
 
 interface WorkerOptions {
   join?: string;
   joinFile?: string;
+  discover?: boolean;
   threads?: number;
   backend: BackendChoice;
   name?: string;
@@ -36,6 +40,10 @@ export function worker(): Command {
       '--join-file <file>',
       'a file with the join line, such as join-url in the run directory, that only its owner can read',
     )
+    .option(
+      '--discover',
+      'find the run on this network, where its coordinator says --discover too; the token alone is then enough to --join',
+    )
     .addOption(whole('--threads <n>', 'threads that compute (default: one a core)', 1, 1024))
     .addOption(choice('--backend <name>', 'what computes', backends).default('auto'))
     .option('--name <name>', 'what the coordinator calls this worker (default: the host name)')
@@ -47,7 +55,7 @@ export function worker(): Command {
 }
 
 async function work(options: WorkerOptions): Promise<number> {
-  const join = joinLine(options);
+  const given = joinLine(options);
   // Not by the channel: its parent may be gone already, and the channel with it.
   const ofTrain = process.env.MANYHANDS_OF_TRAIN !== undefined;
   if (ofTrain && !process.connected) return exitStatus.done;
@@ -59,6 +67,8 @@ async function work(options: WorkerOptions): Promise<number> {
     else note(event.kind === 'warning' ? `${noteColors.yellow('warning:')} ${event.text}` : event.text);
   };
   if (native !== null) say({ kind: 'status', text: native });
+  if (options.discover) say({ kind: 'status', text: 'looking for the run on this network' });
+  const join = options.discover ? await discover(given) : given;
   const working = startWorker({
     join,
     threads: options.threads ?? availableParallelism(),
@@ -98,6 +108,20 @@ function joinLine({ join, joinFile }: WorkerOptions): string {
   throw new UserError(
     '--join is missing: paste the join line that the coordinator printed, or give --join-file or MANYHANDS_JOIN.',
   );
+}
+
+/**
+ * The join line of the run that answers on this network.
+ * @param given a join line, or its token
+ * @throws UserError where none answers, or more than one
+ */
+async function discover(given: string): Promise<string> {
+  try {
+    const known = TOKEN.test(given) ? { token: given } : parseJoinUrl(given);
+    return formatJoinUrl(await findRun(known));
+  } catch (error) {
+    throw new UserError(`--discover: ${error instanceof Error ? error.message : error}.`);
+  }
 }
 
 /** @throws UserError where it is not there, empty, or other users may have read it */

@@ -1,3 +1,4 @@
+export { likeliestNext } from './bigram.js';
 export { documents, type TextBlock } from './documents.js';
 export type { Encoder, EncoderSpec } from './encoder.js';
 export { type DataReport, inspectData } from './inspect.js';

@@ -1,5 +1,6 @@
 export { bitsPerByte, type EvaluateOptions, type Evaluation, evaluate, perplexity } from './evaluate.js';
 export { type FinishReason, type GeneratedToken, type GenerateOptions, generate } from './generate.js';
+export { longestRecital, type Recital, recite, reciteBy } from './recital.js';
 export {
   checkSampling,
   isInRange,

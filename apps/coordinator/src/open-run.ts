@@ -19,7 +19,13 @@ import {
   settleMicroBatch,
   UserError,
 } from '@manyhands/core/config';
-import { openTokenData, type PrepareEvent, prepare, type TokenData } from '@manyhands/core/data';
+import {
+  describeNearDuplicates,
+  openTokenData,
+  type PrepareEvent,
+  prepare,
+  type TokenData,
+} from '@manyhands/core/data';
 import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
 import { globalNorm } from '@manyhands/core/optim';
 import { fromJson } from '@manyhands/tokenizer';
@@ -101,14 +107,19 @@ export async function openRun(options: {
     const dataFolder = join(out, 'data');
     // What a run was trained on is in its directory: its sources may have moved since.
     if (!(resume && existsSync(join(dataFolder, 'manifest.json')))) {
-      await prepare({
+      const manifest = await prepare({
         sources: config.data.sources,
         encoder: encoderSpec(tokenizerJson),
         out: dataFolder,
         validation: config.data.validation,
+        nearDuplicates: config.data.nearDuplicates,
         report: progress(report),
         ...(signal && { signal }),
       });
+      const twins = describeNearDuplicates(manifest);
+      const remedy =
+        config.data.nearDuplicates === 'drop' ? '' : '; data.nearDuplicates: drop leaves them out';
+      if (twins !== null) report({ kind: 'warning', text: `${twins}${remedy}` });
     }
     const data = await openTokenData(dataFolder);
     if (data.vocabHash !== tokenizer.hash) {

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { encoderSpec } from '@manyhands/coordinator';
 import { UserError } from '@manyhands/core/config';
-import { inspectData, type ManifestSource, prepare } from '@manyhands/core/data';
+import { describeNearDuplicates, inspectData, type ManifestSource, prepare } from '@manyhands/core/data';
 import { loadTokenizer } from '@manyhands/tokenizer';
 import type { Command } from 'commander';
 import { bytes, count, duration, plural } from '../format.js';
@@ -20,12 +20,23 @@ export function data(): Command {
     .addCommand(inspectFolder());
 }
 
+interface PrepareDataOptions {
+  readonly data?: string[];
+  readonly tokenizer?: string;
+  readonly out?: string;
+  readonly dropNearDuplicates?: boolean;
+}
+
 function prepareData(): Command {
   return subcommand('prepare', 'text to token shards and their hashes; interrupted, it goes on where it was')
     .option('--data <path...>', wording.data)
     .option('--tokenizer <file>', 'a tokenizer.json, or r50k_base, cl100k_base, o200k_base')
     .option('--out <dir>', 'the folder for the shards')
-    .action(async (options: { data?: string[]; tokenizer?: string; out?: string }) => {
+    .option(
+      '--drop-near-duplicates',
+      'leave texts out of validation that are nearly the same as one that is trained on',
+    )
+    .action(async (options: PrepareDataOptions) => {
       const sources = required(options.data, '--data', wording.data).map((source) => ({
         path: source,
         weight: 1,
@@ -39,6 +50,7 @@ function prepareData(): Command {
         out,
         encoder: encoderSpec(tokenizer.toJson()),
         validation: VALIDATION,
+        nearDuplicates: options.dropNearDuplicates ? 'drop' : 'report',
         report: (event) => {
           if (event.kind === 'warning') note(event.text);
           if (event.kind === 'progress')
@@ -47,6 +59,9 @@ function prepareData(): Command {
       }).finally(() => waiting.end());
       writeFileSync(path.join(out, 'tokenizer.json'), tokenizer.toJson());
       for (const source of manifest.sources) note(sourceLine(source));
+      const twins = describeNearDuplicates(manifest);
+      if (twins !== null)
+        note(options.dropNearDuplicates ? twins : `${twins}; --drop-near-duplicates leaves them out`);
       note(`prepared in ${duration((performance.now() - started) / 1000)}, data hash ${manifest.dataHash}`);
       print(out);
     });
@@ -64,6 +79,9 @@ function inspectFolder(): Command {
         print(`vocabulary  ${count(manifest.vocab)} tokens, ${manifest.vocabHash}`);
         print(`data hash   ${manifest.dataHash}`);
         for (const source of manifest.sources) print(sourceLine(source));
+        for (const { document, of, similarity } of manifest.nearDuplicates?.pairs ?? []) {
+          print(`near-duplicate  ${similarity.toFixed(2)}  ${document} (validation) of ${of} (training)`);
+        }
       }
       if (damage.length > 0) throw new UserError(damage.join(' '));
     });

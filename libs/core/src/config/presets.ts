@@ -18,7 +18,12 @@ const nano: FilledConfig = {
     dropout: 0,
     tieEmbeddings: true,
   },
-  data: { sources: [{ path: 'moby-dick', weight: 1 }], validation: 0.1, tokenizer: 'char' },
+  data: {
+    sources: [{ path: 'moby-dick', weight: 1 }],
+    validation: 0.1,
+    nearDuplicates: 'report',
+    tokenizer: 'char',
+  },
   optimizer: {
     name: 'adamw',
     lr: 1e-3,

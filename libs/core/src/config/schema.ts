@@ -99,6 +99,8 @@ export const sections = {
       .number({ error: 'a number from 0 to 0.5' })
       .min(0, 'a number from 0 to 0.5')
       .max(0.5, 'a number from 0 to 0.5'),
+    /** Texts kept for validation that are nearly a training document's: not looked for, told, or left out. */
+    nearDuplicates: oneOf(['ignore', 'report', 'drop']),
     tokenizer: z
       .string({ error: 'char, bpe, r50k_base, cl100k_base, o200k_base, or a tokenizer.json' })
       .min(1, 'char, bpe, r50k_base, cl100k_base, o200k_base, or a tokenizer.json'),

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { SplitName } from './manifest.js';
 import type { TextSource } from './sources.js';
-import { characterStart, countDocuments, type Document, documentsOf, pieces } from './text.js';
+import { splitDocuments } from './split.js';
+import { type Document, pieces } from './text.js';
 
 /** Text of one split of a source, to be encoded in one go; the unit of work of a thread and of resumption. */
 export interface Block {
@@ -22,53 +22,27 @@ interface BlockPiece {
   readonly forced: boolean;
 }
 
-/** A document's own hash decides its split only where this many documents of validation can be expected. */
-const expectedValidationDocuments = 10;
-
-/** What a document's hash is taken of: its beginning, so that a document of any size is read once. */
-const hashedBytes = 65536;
-
 /**
- * Reads a source in blocks of at most `blockBytes` (more only where a text has no place to cut it).
- *
- * Which part is for validation follows from the text alone. With many documents (`validation` of them at least
- * ten), whole documents, chosen by the hash of their beginning: equal documents fall on the same side. With few,
- * the last part of each document, as nanoGPT does it: train = text[0, ⌊n·(1 − validation)⌋), in bytes.
+ * Reads a source in blocks of at most `blockBytes` (more only where a text has no place to cut it). What was kept for
+ * validation of the documents with the labels in `dropped` is left out.
  * @throws UserError where a file cannot be read or is not text
  */
 export async function* blocksOf(
   source: TextSource,
   validation: number,
   blockBytes: number,
+  dropped: ReadonlySet<string>,
 ): AsyncGenerator<Block> {
-  const enough =
-    validation > 0 ? Math.ceil(expectedValidationDocuments / validation) : Number.POSITIVE_INFINITY;
-  const byHash = validation > 0 && (await countDocuments(source.files, enough)) >= enough;
   const builders = {
     train: new BlockBuilder('train', blockBytes),
     validation: new BlockBuilder('validation', blockBytes),
   };
-  for (const file of source.files) {
-    for await (const document of documentsOf(file)) {
-      const { size } = document;
-      const cut = byHash
-        ? (await fraction(document)) < validation
-          ? 0
-          : size
-        : await characterStart(document, Math.floor(size * (1 - validation)));
-      yield* builders.train.add(document, 0, cut);
-      yield* builders.validation.add(document, cut, size);
-    }
+  for await (const { document, cut } of splitDocuments(source, validation)) {
+    yield* builders.train.add(document, 0, cut);
+    if (!dropped.has(document.label)) yield* builders.validation.add(document, cut, document.size);
   }
   yield* builders.train.flush();
   yield* builders.validation.flush();
-}
-
-/** The document's place in [0, 1), by its hash. */
-async function fraction(document: Document): Promise<number> {
-  const head = Buffer.alloc(Math.min(hashedBytes, document.size));
-  const read = await document.read(head, 0);
-  return createHash('sha256').update(head.subarray(0, read)).digest().readUInt32BE(0) / 2 ** 32;
 }
 
 /** Gathers pieces of many documents into blocks. */

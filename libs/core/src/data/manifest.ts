@@ -51,12 +51,34 @@ const schema = z.strictObject({
       }),
     )
     .min(1),
+  /** Texts kept for validation that are nearly a training document's; missing where they were not looked for. */
+  nearDuplicates: z
+    .strictObject({
+      found: count,
+      dropped: z.boolean(),
+      /** The most alike ones, by the labels of their documents. */
+      pairs: z
+        .array(z.strictObject({ document: z.string(), of: z.string(), similarity: z.number().min(0).max(1) }))
+        .max(100),
+    })
+    .optional(),
 });
 
 export type Manifest = z.infer<typeof schema>;
 export type ManifestSource = Manifest['sources'][number];
 export type ManifestSplit = z.infer<typeof split>;
 export type ManifestShard = z.infer<typeof shard>;
+
+/** What was found of near-duplicates, in one sentence; null where there are none. */
+export function describeNearDuplicates({ nearDuplicates }: Pick<Manifest, 'nearDuplicates'>): string | null {
+  if (nearDuplicates === undefined || nearDuplicates.found === 0) return null;
+  const { found, dropped, pairs } = nearDuplicates;
+  const [first] = pairs;
+  const example = first && ` (${first.document} of ${first.of}, similarity ${first.similarity.toFixed(2)})`;
+  const texts = found === 1 ? '1 text kept for validation is' : `${found} texts kept for validation are`;
+  const end = dropped ? 'left out' : 'the validation loss looks better than it is';
+  return `${texts} nearly the same as one that is trained on${example ?? ''}: ${end}`;
+}
 
 /** The splits of a source, in the order in which files and hashes name them. */
 export const splitNames = ['train', 'validation'] as const;

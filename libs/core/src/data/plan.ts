@@ -15,6 +15,8 @@ export interface Settings {
   readonly shardTokens: number;
   readonly blockBytes: number;
   readonly vocabulary: EncoderInfo;
+  /** Where near-duplicates are left out; otherwise the key is missing. */
+  readonly nearDuplicates?: 'drop';
 }
 
 const planName = 'plan.json';

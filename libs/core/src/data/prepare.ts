@@ -4,6 +4,7 @@ import { type Block, blocksOf } from './blocks.js';
 import { EncodeError, EncodePool } from './encode-pool.js';
 import type { EncoderSpec } from './encoder.js';
 import { dataHash, type Manifest, type ManifestSource } from './manifest.js';
+import { findNearDuplicates, type NearDuplicate } from './near-duplicates.js';
 import { closeOutput, openOutput, planHash, type Settings } from './plan.js';
 import { type Tokens, tokenWidth, vocabularyDigest } from './shard.js';
 import {
@@ -22,6 +23,11 @@ export interface PrepareOptions {
   readonly out: string;
   /** The part of each text source that is kept for validation, in [0, 1). */
   readonly validation: number;
+  /**
+   * What becomes of texts kept for validation that are nearly those of a training document: they are told in the
+   * manifest, left out as well, or not looked for at all. Default: report.
+   */
+  readonly nearDuplicates?: NearDuplicatePolicy;
   /** Threads that encode; the shards do not depend on it. Default: one a core, fewer where memory would pass 500 MB. */
   readonly threads?: number;
   /** A shard is closed at the first block that brings it to so many tokens. Default: 64 Mi. */
@@ -33,6 +39,8 @@ export interface PrepareOptions {
   readonly report?: (event: PrepareEvent) => void;
 }
 
+export type NearDuplicatePolicy = 'ignore' | 'report' | 'drop';
+
 export type PrepareEvent =
   /** After each block. A .jsonl file counts whole in `totalBytes`, only its texts in `bytes`. */
   | { readonly kind: 'progress'; readonly bytes: number; readonly totalBytes: number }
@@ -43,6 +51,8 @@ interface Job extends Settings {
   readonly out: string;
   readonly pool: EncodePool;
   readonly signal: AbortSignal | undefined;
+  /** Labels of the documents whose validation text is left out. */
+  readonly dropped: ReadonlySet<string>;
   readonly report: (event: PrepareEvent) => void;
   /** Told of every block that is done. */
   readonly advance: (bytes: number) => void;
@@ -71,12 +81,21 @@ export async function prepare(options: PrepareOptions): Promise<Manifest> {
       if (source.kind === 'prepared') checkVocabulary(source.path, source.manifest, vocabulary);
     }
     const { shardTokens = 1 << 26, blockBytes = 1 << 18 } = options;
-    const settings: Settings = { validation, shardTokens, blockBytes, vocabulary };
+    const { nearDuplicates = 'report' } = options;
+    const settings: Settings = {
+      validation,
+      shardTokens,
+      blockBytes,
+      vocabulary,
+      ...(nearDuplicates === 'drop' && { nearDuplicates }),
+    };
     const plan = planHash(sources, settings);
     const finished = await openOutput(out, plan, (text) => report({ kind: 'warning', text }));
     if (finished) return await reweigh(out, finished, sources);
+    const duplicates = await lookForDuplicates(sources, validation, nearDuplicates, signal);
+    const dropped = new Set(nearDuplicates === 'drop' ? duplicates?.map(({ document }) => document) : []);
     const advance = progress(sources, report);
-    const made = await prepareSources(sources, { ...settings, out, pool, signal, report, advance });
+    const made = await prepareSources(sources, { ...settings, out, pool, signal, dropped, report, advance });
     const contents = { vocab: vocabulary.vocabSize, vocabHash: vocabulary.hash, sources: made };
     return await closeOutput(out, {
       format: 'manyhands-tokens',
@@ -86,10 +105,32 @@ export async function prepare(options: PrepareOptions): Promise<Manifest> {
       validation,
       dataHash: dataHash(contents),
       ...contents,
+      ...(duplicates && {
+        nearDuplicates: {
+          found: duplicates.length,
+          dropped: nearDuplicates === 'drop',
+          pairs: duplicates.slice(0, toldDuplicates),
+        },
+      }),
     });
   } finally {
     await pool.end();
   }
+}
+
+/** Pairs that a manifest names, the most alike first. */
+const toldDuplicates = 20;
+
+/** null where there is nothing to compare: no validation, no text, or nobody asked. */
+async function lookForDuplicates(
+  sources: readonly (TextSource | PreparedSource)[],
+  validation: number,
+  policy: NearDuplicatePolicy,
+  signal: AbortSignal | undefined,
+): Promise<readonly NearDuplicate[] | null> {
+  const texts = sources.filter((source) => source.kind === 'text');
+  if (policy === 'ignore' || validation === 0 || texts.length === 0) return null;
+  return (await findNearDuplicates(texts, validation, signal)).found;
 }
 
 async function prepareSources(
@@ -177,7 +218,7 @@ async function prepareText(source: TextSource, prefix: string, job: Job): Promis
     job.advance(next.bytes);
   };
   try {
-    for await (const block of blocksOf(source, job.validation, job.blockBytes)) {
+    for await (const block of blocksOf(source, job.validation, job.blockBytes, job.dropped)) {
       job.signal?.throwIfAborted();
       countCuts(block, cuts);
       const bytes = block.bytes.length; // before they move to a thread

@@ -31,6 +31,7 @@ const folders: Record<string, readonly string[]> = {
   config: [],
   numeric: [],
   reduce: [],
+  learning: ['numeric'],
   trace: [],
   kernels: ['numeric'],
   graph: ['kernels', 'numeric'],
@@ -38,7 +39,7 @@ const folders: Record<string, readonly string[]> = {
   data: ['config', 'numeric'],
   optim: ['model', 'numeric', 'config'],
   train: ['graph', 'model', 'kernels', 'reduce'],
-  checkpoint: ['model', 'numeric', 'config'],
+  checkpoint: ['learning', 'model', 'numeric', 'config'],
   inference: ['graph', 'model', 'kernels', 'numeric', 'config'],
 };
 

@@ -1,9 +1,10 @@
-import { microBatchCount, RunError } from '@manyhands/core/config';
+import { microBatchCount } from '@manyhands/core/config';
 import { span } from '@manyhands/core/trace';
 import { type Piece, pieceCount, type Shape } from '@manyhands/proto';
 import { Batches } from './batches.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
+import { Helm } from './helm.js';
 import {
   type Assignment,
   type Command,
@@ -16,7 +17,7 @@ import {
   waitingFor,
 } from './machine.js';
 import type { RunSample } from './observe/index.js';
-import type { OpenRun } from './open-run.js';
+import type { EventLine, OpenRun } from './open-run.js';
 import type { ServiceListener, WorkerSession } from './service.js';
 import type { WeightsFeed } from './weights-feed.js';
 
@@ -27,8 +28,6 @@ interface Losses {
 }
 
 const TICK_MILLISECONDS = 250;
-/** A model whose gradient is not finite so often does not come back. */
-const MOST_SKIPPED = 5;
 /** Whatever takes longer says what it waits for. */
 const PATIENCE_MILLISECONDS = 5000;
 
@@ -46,6 +45,7 @@ export class Conductor implements ServiceListener {
   private readonly sessions = new Map<string, WorkerSession>();
   private readonly evaluation: readonly EvaluationBatch[];
   private readonly batches: Batches;
+  private readonly helm: Helm;
   /** Events wait here while another is carried out. */
   private readonly queue: { event: Event; losses: Losses | null }[] = [];
   private busy = false;
@@ -78,6 +78,10 @@ export class Conductor implements ServiceListener {
     });
     this.evaluation = config.run.evalEvery > 0 ? planEvaluation(data, model.config.context) : [];
     this.batches = new Batches(run, this.evaluation, (bytes) => this.sent(bytes));
+    this.helm = new Helm(run, (line) => {
+      this.record(line);
+      this.report({ kind: 'warning', text: line.reason });
+    });
     this.state = initialState(
       {
         steps: config.run.steps,
@@ -282,7 +286,7 @@ export class Conductor implements ServiceListener {
     const { trainer } = run;
     span('receive', this.jobBegan, { step: trainer.step });
     feed.begin(trainer.step + 1);
-    const result = await trainer.takeStep(total(this.losses), total(this.targets), (from, to) =>
+    const result = await this.helm.step(total(this.losses), total(this.targets), (from, to) =>
       feed.fill(from, to),
     );
     if (result.skipped) feed.fill(0, run.model.size);
@@ -290,7 +294,7 @@ export class Conductor implements ServiceListener {
     const seconds = (performance.now() - this.jobBegan) / 1000;
     this.pace = this.pace === 0 ? seconds : 0.9 * this.pace + 0.1 * seconds;
     const workers = state.members.length;
-    const { step, loss, learningRate, gradNorm, tokens, skipped, updateRatio } = result;
+    const { step, loss, learningRate, gradNorm, tokens, updateRatio, failure } = result;
     const tokensPerSecond = tokens / seconds;
     const { steps } = state.plan;
     run.directory.metrics.append({
@@ -309,16 +313,7 @@ export class Conductor implements ServiceListener {
     });
     this.bytesBefore = { ...this.bytes };
     this.endJob();
-    if (skipped) {
-      const reason = `the gradient of step ${step} is not finite: the step was skipped`;
-      this.record({ event: 'skipped', step, reason });
-      this.report({ kind: 'warning', text: reason });
-      if (run.trainer.skippedInARow >= MOST_SKIPPED) {
-        throw new RunError(
-          `The gradient was not finite in ${MOST_SKIPPED} steps in a row: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`,
-        );
-      }
-    }
+    if (failure !== null) throw failure;
     const secondsLeft = this.pace * (steps - step);
     this.report({
       kind: 'step',
@@ -342,6 +337,7 @@ export class Conductor implements ServiceListener {
     this.endJob();
     run.directory.metrics.append({ kind: 'eval', step: state.step, ...result });
     run.lastEvaluation = result;
+    if (this.ending) this.helm.demandFinite(result);
     const { validationLoss } = result;
     const improved =
       validationLoss !== null && validationLoss < (run.best?.validationLoss ?? Number.POSITIVE_INFINITY);
@@ -351,7 +347,8 @@ export class Conductor implements ServiceListener {
   }
 
   private async save(): Promise<void> {
-    const { step } = this.state;
+    const { step, evaluatedAt, stop } = this.state;
+    if (this.ending && evaluatedAt !== step && !stop?.interrupted) this.helm.demandFinite(null);
     const began = performance.now();
     const { path, weightsSha256 } = await this.run.save();
     span('save', began, { step });
@@ -369,7 +366,13 @@ export class Conductor implements ServiceListener {
     this.report({ kind: 'worker', text, workers: members.length, threads });
   }
 
-  private record(line: Parameters<OpenRun['event']>[0]): void {
+  /** No step follows. */
+  private get ending(): boolean {
+    const { stop, step, plan } = this.state;
+    return stop !== null || step >= plan.steps;
+  }
+
+  private record(line: EventLine): void {
     this.run.event(line);
     this.noted(line.event);
   }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
+  checkpointPath,
   describeDamage,
   loadCheckpoint,
   markBest,
@@ -26,6 +27,7 @@ import {
   prepare,
   type TokenData,
 } from '@manyhands/core/data';
+import { checkpointed, initialSteering, rolledBack, type SteeringState } from '@manyhands/core/learning';
 import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
 import { globalNorm } from '@manyhands/core/optim';
 import { fromJson } from '@manyhands/tokenizer';
@@ -35,6 +37,15 @@ import type { RunEvent } from './events.js';
 import { refuseChanges, refuseFinished } from './resume.js';
 import { chooseTokenizer } from './tokenizer.js';
 import { Trainer } from './trainer.js';
+
+/** A line of events.jsonl, but for its time; `numbers` are what was decided by. */
+export interface EventLine {
+  readonly event: string;
+  readonly step: number;
+  readonly worker?: string | undefined;
+  readonly reason: string;
+  readonly numbers?: Readonly<Record<string, unknown>>;
+}
 
 /** Everything of a run that is open in this process. */
 export interface OpenRun {
@@ -51,12 +62,18 @@ export interface OpenRun {
   readonly evaluatedAt: number;
   /** What the last one found, up to now. */
   lastEvaluation: Pick<Evaluation, 'validationLoss'> | null;
+  steering: SteeringState;
   /**
    * Writes a checkpoint of the trainer's step and points `best` at it where it is the best: of the weights as they are
    * at the call; the trainer may go on meanwhile.
    */
   save(): Promise<{ path: string; weightsSha256: string }>;
-  event(line: { event: string; step: number; worker?: string | undefined; reason: string }): void;
+  /**
+   * Weights and optimiser as they were at the checkpoint that steering trusts, or at the start; steps and data go on.
+   * @throws RunError where that checkpoint is damaged
+   */
+  rollBack(): Promise<void>;
+  event(line: EventLine): void;
   close(): Promise<void>;
 }
 
@@ -160,7 +177,20 @@ export async function openRun(options: {
           : null,
       evaluatedAt: typeof lastEvaluation?.step === 'number' ? lastEvaluation.step : -1,
       lastEvaluation: typeof validationLoss === 'number' ? { validationLoss } : null,
-      event: (line) => directory.events.append({ time: new Date().toISOString(), ...line }),
+      steering: loaded?.state.steering ?? initialSteering,
+      event: ({ numbers, ...line }) =>
+        directory.events.append({ time: new Date().toISOString(), ...line, ...numbers }),
+      async rollBack() {
+        await saving;
+        const { good } = run.steering;
+        const back =
+          good === 0
+            ? { weights: initialWeights(model, config.run.seed) }
+            : loadCheckpoint(checkpointPath(out, good), model);
+        trainer.restore(back);
+        const then = 'state' in back ? back.state.steering : undefined;
+        run.steering = rolledBack(config.steering, run.steering, then ?? null);
+      },
       save() {
         const saved = save();
         saving = saved.catch(() => {}); // told to the caller
@@ -173,6 +203,12 @@ export async function openRun(options: {
         await trainer.close();
       },
     };
+    /** Not one of an interruption, which the run would not have without it: what is decided does not depend on it. */
+    const onSchedule = (step: number) => {
+      const { checkpointEvery, evalEvery } = config.run;
+      const due = (every: number) => every > 0 && step % every === 0;
+      return due(checkpointEvery) || (run.best?.step === step && due(evalEvery));
+    };
     const save = async () => {
       const { step, weights, optimizerState } = trainer;
       if (!Number.isFinite(globalNorm(weights))) {
@@ -180,6 +216,10 @@ export async function openRun(options: {
           `The weights of step ${step} are not finite and were not saved: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`,
         );
       }
+      if (config.steering.policy === 'rollback' && onSchedule(step)) {
+        run.steering = checkpointed(run.steering, step);
+      }
+      const { steering } = run;
       directory.metrics.flush();
       const best = run.best?.step === step;
       const { path, state } = await saveCheckpoint(
@@ -197,11 +237,12 @@ export async function openRun(options: {
             tokensSeen: trainer.tokensSeen,
             bestValidationLoss: run.best?.validationLoss ?? null,
             bestStep: run.best?.step ?? null,
+            steering,
             metricsBytes: directory.metrics.bytes,
             versions: { manyhands: options.software, node: process.versions.node },
           },
         },
-        { keepLast: config.run.keepLast },
+        { keepLast: config.run.keepLast, keep: [steering.good, steering.candidate ?? steering.good] },
       );
       if (best) await markBest(out, step);
       return { path, weightsSha256: state.weightsSha256 };

@@ -7,6 +7,7 @@ import {
   restoreState,
   type Stepper,
   type StepResult,
+  skippedStep,
 } from '@manyhands/core/optim';
 import type { Range } from '@manyhands/core/reduce';
 import { span } from '@manyhands/core/trace';
@@ -23,6 +24,10 @@ export interface TakenStep extends StepResult {
   readonly tokens: number;
 }
 
+/** The weights of a new run, or what a checkpoint holds. */
+export type Start = Pick<LoadedCheckpoint, 'weights'> &
+  Partial<Pick<LoadedCheckpoint, 'optimizer' | 'state'>>;
+
 /** The weights and what moves them: sums arrive, and when all are there, one step is taken. No clock, no network. */
 export class Trainer {
   private readonly sum: GradientSum;
@@ -30,8 +35,6 @@ export class Trainer {
   appliedSteps = 0;
   skippedSteps = 0;
   tokensSeen = 0;
-  /** Steps that were skipped one after the other, up to now. */
-  skippedInARow = 0;
   /** Of the last step that this process took. */
   lastLoss: number | null = null;
 
@@ -53,22 +56,20 @@ export class Trainer {
   static async create(
     config: RunConfig,
     model: Model,
-    start: Pick<LoadedCheckpoint, 'weights'> & Partial<Pick<LoadedCheckpoint, 'optimizer' | 'state'>>,
+    start: Start,
     options: { readonly microBatches: number; readonly threads: number },
   ): Promise<Trainer> {
     const stepper = await createStepper(config.optimizer, model, { threads: options.threads });
-    stepper.weights.set(start.weights);
     const trainer = new Trainer(config, model, stepper, options.microBatches);
-    const { optimizer, state } = start;
-    if (optimizer === undefined || state === undefined) return trainer;
     try {
-      restoreState(stepper, optimizer);
+      trainer.restore(start);
     } catch (error) {
       await stepper.close();
       throw error;
     }
+    const { state } = start;
+    if (state === undefined) return trainer;
     trainer.step = state.step;
-    trainer.appliedSteps = state.appliedSteps;
     trainer.skippedSteps = state.skippedSteps;
     trainer.tokensSeen = state.tokensSeen;
     return trainer;
@@ -83,6 +84,11 @@ export class Trainer {
     return this.stepper.state;
   }
 
+  /** Global norm of the mean gradient over the batch's targets; the sum is whole. */
+  gradNorm(targets: number): number {
+    return targets > 0 ? this.stepper.norm() / targets : 0;
+  }
+
   /** Adds a piece of the sum of the gradients over a node of the batch's tree; `values` is only read. */
   add(range: Range, piece: Piece, values: Float32Array): void {
     const began = performance.now();
@@ -93,36 +99,53 @@ export class Trainer {
   /**
    * Moves the weights by the sum, which is whole.
    * @param lossSum of all losses of the batch in nats, over `targets` targets
-   * @param final is told of weights that are final, range by range; of none where the step is skipped
+   * @param options.skip leaves the weights as they are, as a gradient that is not finite does
+   * @param options.rateFactor what the schedule's rate is multiplied by
+   * @param options.final is told of weights that are final, range by range; of none where the step is skipped
    */
   async takeStep(
     lossSum: number,
     targets: number,
-    final: (from: number, to: number) => void,
+    options: {
+      readonly skip: boolean;
+      readonly rateFactor: number;
+      readonly final: (from: number, to: number) => void;
+    },
   ): Promise<TakenStep> {
     const { config, stepper, sum } = this;
     if (!sum.complete) throw new Error('a step needs the sum of all gradients');
     const began = performance.now();
-    const rate = learningRate(config.schedule, config.optimizer, this.step, config.run.steps);
-    const result = await stepper.step({
-      gradient: sum.gradient,
-      gradNorm: targets > 0 ? stepper.norm() / targets : 0,
-      targets,
-      learningRate: rate,
-      gradientClip: config.batch.gradientClip,
-      t: this.appliedSteps + 1,
-      done: final,
-    });
+    const rate =
+      options.rateFactor * learningRate(config.schedule, config.optimizer, this.step, config.run.steps);
+    const gradNorm = this.gradNorm(targets);
+    const result = options.skip
+      ? skippedStep(gradNorm)
+      : await stepper.step({
+          gradient: sum.gradient,
+          gradNorm,
+          targets,
+          learningRate: rate,
+          gradientClip: config.batch.gradientClip,
+          t: this.appliedSteps + 1,
+          done: options.final,
+        });
     span('optimiser', began, { step: this.step });
     sum.clear();
     this.step += 1;
     if (result.skipped) this.skippedSteps += 1;
     else this.appliedSteps += 1;
-    this.skippedInARow = result.skipped ? this.skippedInARow + 1 : 0;
     this.tokensSeen += targets;
     const loss = lossSum / targets;
     this.lastLoss = loss;
     return { ...result, step: this.step, loss, learningRate: rate, tokens: targets };
+  }
+
+  /** Puts weights and optimiser into the state of a checkpoint, or of a new run; the step and the data go on. */
+  restore({ weights, optimizer, state }: Start): void {
+    this.stepper.weights.set(weights);
+    if (optimizer !== undefined) restoreState(this.stepper, optimizer);
+    else for (const values of Object.values(this.stepper.state)) values.fill(0);
+    this.appliedSteps = state?.appliedSteps ?? 0;
   }
 
   weightsSha256(): string {

@@ -53,20 +53,21 @@ export interface LoadedCheckpoint {
 }
 
 /**
- * Saves a checkpoint, then removes old ones: the newest `keepLast` and the one that `best` points at stay. Of a
- * whole checkpoint of the same step and weights only state.json is written anew, and only if the state differs.
+ * Saves a checkpoint, then removes old ones: the newest `keepLast`, those of the steps in `keep` and the one that
+ * `best` points at stay. Of a whole checkpoint of the same step and weights only state.json is written anew, and only
+ * if the state differs.
  *
  * @throws RunError where the system refuses a write (full disk, read-only): every earlier checkpoint is still there
  */
 export async function saveCheckpoint(
   runDirectory: string,
   content: CheckpointContent,
-  options: { readonly keepLast: number; readonly storage?: Storage },
+  options: { readonly keepLast: number; readonly keep?: readonly number[]; readonly storage?: Storage },
 ): Promise<Checkpoint> {
   const { step, model, weights, optimizer, tokenizerJson } = content;
   const storage = options.storage ?? disk;
   const directory = join(runDirectory, 'checkpoints');
-  const path = join(directory, stepName(step));
+  const path = checkpointPath(runDirectory, step);
   const sha256 = weightsSha256(weights);
   const existing = existsSync(path) ? verifyCheckpoint(path) : null;
   if (existing && 'state' in existing && existing.state.weightsSha256 === sha256) {
@@ -98,7 +99,7 @@ export async function saveCheckpoint(
       await storage.rename(beside, path);
       await storage.syncDirectory(directory);
       await storage.syncDirectory(runDirectory);
-      await prune(runDirectory, step, options.keepLast, storage);
+      await prune(runDirectory, step, options, storage);
       return { path, step, state };
     } catch (error) {
       await storage.remove(beside).catch(() => {}); // what could not be written may not be removable either
@@ -117,7 +118,7 @@ export function newestCheckpoint(runDirectory: string): {
 } {
   const damaged: DamagedCheckpoint[] = [];
   for (const step of checkpointSteps(runDirectory)) {
-    const checked = verifyCheckpoint(join(runDirectory, 'checkpoints', stepName(step)));
+    const checked = verifyCheckpoint(checkpointPath(runDirectory, step));
     if ('state' in checked) return { checkpoint: checked, damaged };
     damaged.push(checked);
   }
@@ -212,6 +213,11 @@ export function checkpointSteps(runDirectory: string): number[] {
     .sort((a, b) => b - a);
 }
 
+/** Where the checkpoint of a step lies, if there is one. */
+export function checkpointPath(runDirectory: string, step: number): string {
+  return join(runDirectory, 'checkpoints', stepName(step));
+}
+
 function stepName(step: number): string {
   return `step-${String(step).padStart(6, '0')}`;
 }
@@ -237,12 +243,17 @@ async function updateState(
  * Keeps the last ones up to `step`, which was just saved: newer ones are damaged, or the run would have gone on from them.
  * The others are taken out of sight by one rename before they are deleted: no half-deleted one has a name.
  */
-async function prune(runDirectory: string, step: number, keepLast: number, storage: Storage): Promise<void> {
+async function prune(
+  runDirectory: string,
+  step: number,
+  { keepLast, keep = [] }: { readonly keepLast: number; readonly keep?: readonly number[] },
+  storage: Storage,
+): Promise<void> {
   const directory = join(runDirectory, 'checkpoints');
   const best = bestStep(runDirectory);
   const known = checkpointSteps(runDirectory).filter((other) => other <= step);
   for (const old of known.slice(keepLast)) {
-    if (old !== best)
+    if (old !== best && !keep.includes(old))
       await storage.rename(join(directory, stepName(old)), join(directory, `.old-${stepName(old)}`));
   }
   await removeLeftovers(directory, storage);

@@ -2,6 +2,7 @@ export {
   bestStep,
   type Checkpoint,
   type CheckpointContent,
+  checkpointPath,
   checkpointSteps,
   type DamagedCheckpoint,
   describeDamage,

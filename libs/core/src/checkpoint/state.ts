@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { firstProblem } from '../config/index.js';
+import type { SteeringState } from '../learning/index.js';
 
 /** Everything of a run besides its weights and its optimiser; the data's position follows from seed and step. */
 export interface TrainingState {
@@ -14,6 +15,8 @@ export interface TrainingState {
   /** In nats per token; null before the first evaluation. */
   readonly bestValidationLoss: number | null;
   readonly bestStep: number | null;
+  /** What steering remembers; a rollback goes to one of the steps that it names. */
+  readonly steering?: SteeringState | undefined;
   /** Length of metrics.jsonl when the checkpoint was made. */
   readonly metricsBytes?: number | undefined;
   /** Of what made it: `manyhands`, `node` … */
@@ -25,6 +28,17 @@ export interface TrainingState {
 
 const count = z.int().min(0);
 const sha = z.string().regex(/^[0-9a-f]{64}$/, 'no sha256 of 64 hex digits');
+const window = z.array(z.number()).max(10000);
+const steering: z.ZodType<SteeringState> = z.strictObject({
+  first: z.number().nullable(),
+  losses: window,
+  gradNorms: window,
+  inARow: count,
+  rateFactor: z.number().min(0).max(1),
+  rollbacks: count,
+  good: count,
+  candidate: count.nullable(),
+});
 const trainingState: z.ZodType<TrainingState> = z.strictObject({
   step: count,
   seed: z.int().min(0).max(4294967295),
@@ -33,6 +47,7 @@ const trainingState: z.ZodType<TrainingState> = z.strictObject({
   tokensSeen: count,
   bestValidationLoss: z.number().nullable(),
   bestStep: count.nullable(),
+  steering: steering.optional(),
   metricsBytes: count.optional(),
   versions: z.record(z.string(), z.string()),
   weightsSha256: sha,

@@ -14,6 +14,7 @@ export interface RunConfig {
   readonly schedule: Readonly<{ name: FilledConfig['schedule']['name']; warmup: number; minLr: number }>;
   readonly batch: Readonly<FilledConfig['batch']>;
   readonly run: Readonly<FilledConfig['run']>;
+  readonly steering: Readonly<FilledConfig['steering']>;
   readonly cluster: Readonly<FilledConfig['cluster']>;
 }
 

@@ -45,6 +45,7 @@ const nano: FilledConfig = {
     keepLast: 3,
     stopWhenConverged: false,
   },
+  steering: { policy: 'warn', zScore: 10, window: 64, rateFactor: 0.1, maxRollbacks: 10 },
   cluster: {
     minWorkers: 1,
     maxWorkers: 1024,

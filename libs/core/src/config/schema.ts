@@ -148,6 +148,23 @@ export const sections = {
     keepLast: whole(1, 1000000),
     stopWhenConverged: flag(),
   }),
+  /** What is done about a loss or gradient that is far from those before it, or not finite. */
+  steering: z.strictObject({
+    policy: oneOf(['warn', 'skip', 'rollback', 'stop']),
+    /** In robust deviations above the median of the last steps. */
+    zScore: z
+      .number({ error: 'a number from 3 to 1000' })
+      .min(3, 'a number from 3 to 1000')
+      .max(1000, 'a number from 3 to 1000'),
+    /** Steps that a new one is compared with. */
+    window: whole(8, 10000),
+    /** What the learning rate is multiplied by at each rollback. */
+    rateFactor: z
+      .number({ error: 'a number above 0 and below 1' })
+      .gt(0, 'a number above 0 and below 1')
+      .lt(1, 'a number above 0 and below 1'),
+    maxRollbacks: whole(0, 1000),
+  }),
   cluster: z.strictObject({
     minWorkers: whole(1, 100000),
     maxWorkers: whole(1, 100000),

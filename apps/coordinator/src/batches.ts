@@ -29,6 +29,13 @@ export class Batches {
     ];
   }
 
+  /** More targets no micro-batch has. */
+  mostTargets(kind: JobKind): number {
+    const sequences =
+      kind === 'train' ? [this.run.microBatch] : this.evaluation.map(({ windows }) => windows.length);
+    return Math.max(0, ...sequences) * this.run.model.config.context;
+  }
+
   /** An assignment as it goes over the wire: positions for a worker that has the shards, tokens for the others. */
   message(kind: JobKind, step: number, { id, range }: Assignment, hasShards: boolean): WireAssignment {
     const microBatches: WireMicroBatch[] = [];

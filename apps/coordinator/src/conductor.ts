@@ -19,13 +19,8 @@ import {
 import type { RunSample } from './observe/index.js';
 import type { EventLine, OpenRun } from './open-run.js';
 import type { ServiceListener, WorkerSession } from './service.js';
+import { type Losses, SumWatch } from './sum-watch.js';
 import type { WeightsFeed } from './weights-feed.js';
-
-/** For each micro-batch of an assignment, in order. */
-interface Losses {
-  readonly sums: readonly number[];
-  readonly targets: readonly number[];
-}
 
 const TICK_MILLISECONDS = 250;
 /** Whatever takes longer says what it waits for. */
@@ -54,6 +49,7 @@ export class Conductor implements ServiceListener {
   private targets: Float64Array = new Float64Array(0);
   /** By assignment: the index of its sum's next piece, counted down. */
   private readonly uploads = new Map<number, number>();
+  private readonly watch = new SumWatch();
   private readonly ticker: NodeJS.Timeout;
   private readonly began = performance.now();
   private jobBegan = 0;
@@ -139,9 +135,17 @@ export class Conductor implements ServiceListener {
     this.post({ kind: 'heard', worker });
   }
 
-  summing(worker: string, assignment: number, piece: Piece, values: Float32Array): void {
+  summing(worker: string, assignment: number, piece: Piece, values: Float32Array, version: number): void {
     const found = findAssignment(this.state, { worker, assignment });
     if (found === null) return; // of a step that is over, or given to another
+    if (version !== found.job.step) {
+      this.failed(
+        worker,
+        assignment,
+        `its sum is of version ${version} of the weights, not ${found.job.step}`,
+      );
+      return;
+    }
     const { size } = this.run.model;
     const next = this.uploads.get(assignment) ?? pieceCount(size) - 1;
     if (found.job.kind !== 'train' || piece.index !== next) {
@@ -149,6 +153,7 @@ export class Conductor implements ServiceListener {
       return;
     }
     this.uploads.set(assignment, next - 1);
+    this.watch.piece(assignment, values);
     try {
       this.run.trainer.add(found.assignment.range, piece, values);
     } catch (error) {
@@ -190,9 +195,21 @@ export class Conductor implements ServiceListener {
   // The machine's events and commands.
 
   private answered(worker: string, assignment: number, losses: Losses): void {
+    const found = findAssignment(this.state, { worker, assignment });
+    if (found === null) {
+      this.heard(worker); // of a job that is over, or given to another
+      return;
+    }
+    const { kind } = found.job;
     const { sums, targets } = losses;
     const count = sums.length === targets.length ? sums.length : -1;
-    this.post({ kind: 'answered', worker, assignment, count }, losses);
+    const most = this.batches.mostTargets(kind);
+    if (targets.some((value) => value > most)) {
+      this.failed(worker, assignment, `counted more than ${most} targets in a micro-batch`);
+      return;
+    }
+    const suspicion = kind === 'train' ? this.watch.whole(assignment, found.assignment.range, losses) : null;
+    this.post({ kind: 'answered', worker, assignment, count, suspicion }, losses);
   }
 
   /** Events are decided one after another. */
@@ -381,6 +398,7 @@ export class Conductor implements ServiceListener {
     this.losses = new Float64Array(0);
     this.targets = new Float64Array(0);
     this.uploads.clear();
+    this.watch.clear();
     this.lastProgress = performance.now();
   }
 

@@ -99,6 +99,7 @@ const answer = ({
   worker: assignment.worker,
   assignment: assignment.id,
   count: assignment.range.count,
+  suspicion: null,
 });
 
 const dos = (driver: Driver) =>
@@ -284,6 +285,7 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
         worker: name,
         assignment: fc.integer({ min: 0, max: 60 }),
         count: fc.integer({ min: 1, max: 4 }),
+        suspicion: fc.constantFrom(null, 'nonsense'),
       }),
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('heard' as const), worker: name }) },
@@ -444,4 +446,21 @@ test('a range that two hold is not given away again when one of them goes or fai
     const told = driver.send(answer(again));
     assert.ok(told.some(({ do: what }) => what === 'step'));
   }
+});
+
+test('an unlikely sum is told, with its worker and place, and counts: it may be right', () => {
+  const driver = new Driver({ steps: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  const [given] = driver.open.values();
+  const commands = driver.send({ ...answer(given), suspicion: 'a gradient that is not finite' } as Event);
+  assert.deepEqual(commands[0], {
+    do: 'note',
+    event: 'suspicious',
+    worker: 'a',
+    reason: 'sent a gradient that is not finite, for micro-batches 0 … 5 of step 1',
+  });
+  assert.deepEqual(
+    commands.slice(1, 3).map((command) => command.do),
+    ['accept', 'step'],
+  );
 });

@@ -82,12 +82,13 @@ export type Event =
   | { readonly kind: 'joined'; readonly worker: string; readonly threads: number }
   | { readonly kind: 'left'; readonly worker: string; readonly reason: string }
   | { readonly kind: 'heard'; readonly worker: string }
-  /** `count`: micro-batches whose losses came with the answer. */
+  /** `count`: micro-batches whose losses came with the answer; `suspicion`: what is unlikely about it. */
   | {
       readonly kind: 'answered';
       readonly worker: string;
       readonly assignment: number;
       readonly count: number;
+      readonly suspicion: string | null;
     }
   | { readonly kind: 'failed'; readonly worker: string; readonly assignment: number; readonly reason: string }
   | { readonly kind: 'stepped' }
@@ -242,6 +243,10 @@ function countOf(microBatches: number): string {
   return microBatches === 1 ? '1 micro-batch' : `${microBatches} micro-batches`;
 }
 
+function rangeName({ first, count }: Range): string {
+  return count === 1 ? `micro-batch ${first}` : `micro-batches ${first} … ${first + count - 1}`;
+}
+
 function nameOf({ kind, step }: Job): string {
   return kind === 'train' ? `step ${step + 1}` : `the evaluation at step ${step}`;
 }
@@ -355,6 +360,12 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now
   }
   const { job, assignment } = found;
   const { range } = assignment;
+  if (event.suspicion !== null) {
+    const reason = `sent ${event.suspicion}, for ${rangeName(range)} of ${nameOf(job)}`;
+    const next = answered(state, { ...event, suspicion: null }, now);
+    const note: Command = { do: 'note', event: 'suspicious', worker: event.worker, reason };
+    return { state: next.state, commands: [note, ...next.commands] };
+  }
   const train = job.kind === 'train';
   const overtakenOnes = job.assigned.filter(
     (other) => other !== assignment && other.range.first === range.first,

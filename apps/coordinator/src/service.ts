@@ -41,8 +41,8 @@ export interface WorkerSession {
 export interface ServiceListener {
   ready(session: WorkerSession): void;
   heard(worker: string): void;
-  /** A piece of the sum for an assignment; `values` is valid during the call only. */
-  summing(worker: string, assignment: number, piece: Piece, values: Float32Array): void;
+  /** A piece of the sum for an assignment, by that version of the weights; `values` is valid during the call only. */
+  summing(worker: string, assignment: number, piece: Piece, values: Float32Array, version: number): void;
   /** The sum was sent whole. */
   summed(worker: string, assignment: number, losses: Losses__Output): void;
   evaluated(worker: string, assignment: number, losses: Losses__Output): void;
@@ -348,7 +348,7 @@ export function createService({
               return;
             }
             listener.received(values.byteLength);
-            listener.summing(id, assignment, piece, values);
+            listener.summing(id, assignment, piece, values, chunk.version);
           } catch (error) {
             if (!(error instanceof TensorError)) throw error;
             return close({ code: status.INVALID_ARGUMENT, details: error.message });

@@ -79,11 +79,18 @@ export interface Stage {
     threads: number,
     options?: { backend?: 'cpu' | 'gpujs'; shards?: string; joinUrl?: string; place?: number },
   ): { done: Promise<void>; leave(): void };
-  /** A worker in a process of its own, which can be killed. */
-  fork(threads: number): ChildProcess;
+  /** A worker in a process of its own, which can be killed; `lie` changes what it sends. */
+  fork(threads: number, lie?: Lie): ChildProcess;
+}
+
+/** How a worker lies: one bit of its gradients, or no number in them, from a version of the weights on. */
+export interface Lie {
+  readonly what: 'bit' | 'nan';
+  readonly from: number;
 }
 
 const workerProgram = fileURLToPath(new URL('./worker-process.js', import.meta.url));
+const lyingProgram = fileURLToPath(new URL('./lying-worker-process.js', import.meta.url));
 
 /** A whole run over gRPC on the loopback interface, with its workers; everything is over when it resolves. */
 export async function run(config: RunConfig, out: string, crew: Crew, resume = false): Promise<Outcome> {
@@ -124,8 +131,9 @@ export async function run(config: RunConfig, out: string, crew: Crew, resume = f
       workers.push(worker.done);
       return worker;
     },
-    fork(threads) {
-      const child = fork(workerProgram, [String(threads)], {
+    fork(threads, lie) {
+      const lies = lie === undefined ? [] : [lie.what, String(lie.from)];
+      const child = fork(lie === undefined ? workerProgram : lyingProgram, [String(threads), ...lies], {
         env: { ...process.env, MANYHANDS_JOIN: coordinator.joinUrl },
         stdio: 'inherit',
       });

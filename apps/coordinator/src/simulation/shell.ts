@@ -171,7 +171,7 @@ export class Shell implements CoordinatorEnd {
   }
 
   private answered(worker: string, assignment: number, losses: readonly number[]): void {
-    this.post({ kind: 'answered', worker, assignment, count: losses.length }, losses);
+    this.post({ kind: 'answered', worker, assignment, count: losses.length, suspicion: null }, losses);
     if (this.bug === 'counted-twice') this.world.judge.acceptAnyway(assignment);
   }
 

@@ -13,6 +13,10 @@ export interface RunReport {
   readonly bestStep: number | null;
   /** Steps of the checkpoints, the newest first. */
   readonly checkpoints: readonly number[];
+  /** Validation losses of models that only count tokens; null before an evaluation with validation data. */
+  readonly baselines: { readonly uniform: number; readonly unigram: number; readonly bigram: number } | null;
+  /** Why the run ended itself at its last step; null where it did not. */
+  readonly converged: string | null;
 }
 
 /** @throws UserError where the run's config cannot be read */
@@ -29,7 +33,24 @@ export function readRunReport(directory: string): RunReport {
     bestValidationLoss: losses.length > 0 ? Math.min(...losses) : null,
     bestStep: bestStep(directory),
     checkpoints: checkpointSteps(directory),
+    baselines: baselinesOf(lines.findLast(({ kind }) => kind === 'eval')?.baselines),
+    converged: convergedAt(directory, numberOr(trained?.step, 0)),
   };
+}
+
+function baselinesOf(value: unknown): RunReport['baselines'] {
+  if (typeof value !== 'object' || value === null) return null;
+  const { uniform, unigram, bigram } = { uniform: null, unigram: null, bigram: null, ...value };
+  const known = typeof uniform === 'number' && typeof unigram === 'number' && typeof bigram === 'number';
+  return known ? { uniform, unigram, bigram } : null;
+}
+
+/** A run that went on after it had converged is judged anew. */
+function convergedAt(directory: string, step: number): string | null {
+  const found = readJournal(path.join(directory, 'events.jsonl')).findLast(
+    ({ event }) => event === 'converged',
+  );
+  return found?.step === step && typeof found.reason === 'string' ? found.reason : null;
 }
 
 function numberOr<T>(value: unknown, otherwise: T): number | T {

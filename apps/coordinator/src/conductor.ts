@@ -18,6 +18,7 @@ import {
 } from './machine.js';
 import type { RunSample } from './observe/index.js';
 import type { EventLine, OpenRun } from './open-run.js';
+import { Progress } from './progress.js';
 import type { ServiceListener, WorkerSession } from './service.js';
 import { type Losses, SumWatch } from './sum-watch.js';
 import type { WeightsFeed } from './weights-feed.js';
@@ -41,6 +42,7 @@ export class Conductor implements ServiceListener {
   private readonly evaluation: readonly EvaluationBatch[];
   private readonly batches: Batches;
   private readonly helm: Helm;
+  private readonly progress: Progress;
   /** Events wait here while another is carried out. */
   private readonly queue: { event: Event; losses: Losses | null }[] = [];
   private busy = false;
@@ -74,6 +76,12 @@ export class Conductor implements ServiceListener {
     });
     this.evaluation = config.run.evalEvery > 0 ? planEvaluation(data, model.config.context) : [];
     this.batches = new Batches(run, this.evaluation, (bytes) => this.sent(bytes));
+    this.progress = new Progress(run, this.evaluation);
+    if (this.progress.baselines !== null) {
+      const { uniform, unigram, bigram } = this.progress.baselines;
+      const text = `to compare with: blind guessing has a validation loss of ${uniform.toFixed(3)}, counting tokens ${unigram.toFixed(3)}, counting pairs ${bigram.toFixed(3)}`;
+      report({ kind: 'status', text });
+    }
     this.helm = new Helm(run, (line) => {
       this.record(line);
       this.report({ kind: 'warning', text: line.reason });
@@ -330,6 +338,7 @@ export class Conductor implements ServiceListener {
     });
     this.bytesBefore = { ...this.bytes };
     this.endJob();
+    this.progress.stepped({ step, loss });
     if (failure !== null) throw failure;
     const secondsLeft = this.pace * (steps - step);
     this.report({
@@ -352,7 +361,8 @@ export class Conductor implements ServiceListener {
     span('evaluate', this.jobBegan, { step: state.step });
     const result = concludeEvaluation(this.evaluation, this.losses, this.targets, run.data);
     this.endJob();
-    run.directory.metrics.append({ kind: 'eval', step: state.step, ...result });
+    const { metrics, converged } = this.progress.evaluated(state.step, result);
+    run.directory.metrics.append({ kind: 'eval', step: state.step, ...result, ...metrics });
     run.lastEvaluation = result;
     if (this.ending) this.helm.demandFinite(result);
     const { validationLoss } = result;
@@ -360,7 +370,10 @@ export class Conductor implements ServiceListener {
       validationLoss !== null && validationLoss < (run.best?.validationLoss ?? Number.POSITIVE_INFINITY);
     if (improved) run.best = { step: state.step, validationLoss };
     this.report({ kind: 'eval', step: state.step, ...result });
-    this.post({ kind: 'evaluated', improved });
+    if (converged === null || this.ending) return this.post({ kind: 'evaluated', improved });
+    this.record(converged);
+    this.report({ kind: 'status', text: `step ${state.step} ${converged.reason}` });
+    this.post({ kind: 'evaluated', improved, converged: converged.reason });
   }
 
   private async save(): Promise<void> {

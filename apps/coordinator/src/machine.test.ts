@@ -135,6 +135,25 @@ test('evaluations and checkpoints come when they are due, the evaluation first, 
   ]);
 });
 
+test('an evaluation that finds the run converged is its last: saved as the best, then the end', () => {
+  const driver = new Driver({ steps: 9, evaluationBatches: 3, evalEvery: 2 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.work();
+  const evaluated = driver.log.findIndex(({ do: what }) => what === 'conclude');
+  assert.ok(evaluated >= 0);
+  const before = decide(
+    { ...driver.state, phase: { name: 'concluding' }, step: 4, savedAt: 2, evaluatedAt: 2 },
+    { kind: 'evaluated', improved: true, converged: 'enough' },
+    0,
+  );
+  assert.deepEqual(
+    before.commands.map(({ do: what }) => what),
+    ['save'],
+  );
+  const after = decide(before.state, { kind: 'saved' }, 0);
+  assert.deepEqual(after.commands, [{ do: 'finish', reason: 'enough', interrupted: false }]);
+});
+
 test('a checkpoint is written while the next steps are computed, one at a time, and the last is waited for', () => {
   const driver = new Driver({ steps: 4, checkpointEvery: 1 }, 0, { slowSaves: true });
   driver.send({ kind: 'joined', worker: 'a', threads: 1 });

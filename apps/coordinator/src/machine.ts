@@ -92,7 +92,8 @@ export type Event =
     }
   | { readonly kind: 'failed'; readonly worker: string; readonly assignment: number; readonly reason: string }
   | { readonly kind: 'stepped' }
-  | { readonly kind: 'evaluated'; readonly improved: boolean }
+  /** `converged`: why the run is to end here, in words. */
+  | { readonly kind: 'evaluated'; readonly improved: boolean; readonly converged?: string }
   | { readonly kind: 'saved' }
   | { readonly kind: 'tick' }
   | { readonly kind: 'stop'; readonly reason: string; readonly interrupted: boolean };
@@ -162,6 +163,9 @@ export function decide(state: State, event: Event, now: number): Decision {
           evaluatedAt: state.step,
           improved: event.improved,
           phase: { name: 'gathering' },
+          stop:
+            state.stop ??
+            (event.converged === undefined ? null : { reason: event.converged, interrupted: false }),
         },
         now,
       );

@@ -43,6 +43,13 @@ export function inspect(): Command {
       print(
         `best          ${loss(run.bestValidationLoss)}${run.bestStep === null ? '' : ` at step ${run.bestStep}`}`,
       );
+      if (run.baselines !== null) {
+        const { uniform, unigram, bigram } = run.baselines;
+        print(
+          `to compare    ${loss(uniform)} guessing blindly, ${loss(unigram)} counting tokens, ${loss(bigram)} counting pairs`,
+        );
+      }
+      if (run.converged !== null) print(`ended         ${run.converged}`);
       print(`memory        ${bytes(memory.thread)} a thread, ${bytes(memory.coordinator)} the coordinator`);
       print(`checkpoints   ${run.checkpoints.join(', ')}`);
     });

@@ -87,6 +87,7 @@ export function printSummary(summary: RunSummary, command: OwningCommand): void 
   const best = summary.bestValidationLoss === null ? '' : ` (best ${loss(summary.bestValidationLoss)})`;
   print(`${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} tokens`);
   print(`loss ${loss(summary.trainLoss)}${validation}${best}`);
+  if (step < steps && !summary.interrupted) print(summary.reason);
   print(`weights sha256 ${summary.weightsSha256}`);
   const next = summary.interrupted
     ? resumeLine(command, out)

@@ -71,6 +71,32 @@ test('the presets have the shapes that the command line promises', () => {
   ]);
 });
 
+test('a run stops when it has converged as it is told: not at all, as usual, or with bounds of its own', () => {
+  const stopping = (value: unknown, data = {}) =>
+    parseConfig({ run: { stopWhenConverged: value }, data }).run.stopWhenConverged;
+  const usual = { patience: 5, minImprovement: 0.001, beforeDecay: false };
+  assert.equal(parseConfig({}).run.stopWhenConverged, false);
+  assert.deepEqual(stopping(true), usual);
+  assert.deepEqual(stopping({ patience: 2 }), { ...usual, patience: 2 });
+  assert.deepEqual(stopping({ ...usual, beforeDecay: true }), { ...usual, beforeDecay: true });
+  assert.match(
+    refusal(() => stopping('yes')),
+    /^run\.stopWhenConverged is "yes", but must be true, false, or \{patience, minImprovement, beforeDecay\}\.$/,
+  );
+  assert.match(
+    refusal(() => stopping({ patience: 0 })),
+    /^run\.stopWhenConverged/,
+  );
+  assert.match(
+    refusal(() => stopping({ wait: 3 })),
+    /stopWhenConverged/,
+  );
+  assert.match(
+    refusal(() => stopping(true, { validation: 0 })),
+    /must be false where run\.evalEvery or data\.validation is 0/,
+  );
+});
+
 test('what a person writes goes before the preset, key by key', () => {
   const config = parseConfig(
     { model: { layers: 2 }, run: { steps: 7, maxTime: undefined }, batch: null },

@@ -101,6 +101,11 @@ function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
     const allowed = `at most batch.sequences, ${batch.sequences}`;
     demand(batch.microBatch <= batch.sequences, 'batch.microBatch', batch.microBatch, allowed);
   }
+  if (run.stopWhenConverged !== false) {
+    const why = 'where run.evalEvery or data.validation is 0: it is judged by the validation loss';
+    const evaluated = run.evalEvery > 0 && filled.data.validation > 0;
+    demand(evaluated, 'run.stopWhenConverged', run.stopWhenConverged, `false ${why}`);
+  }
   const { minWorkers, maxWorkers, heartbeatSeconds, lostAfterSeconds } = cluster;
   demand(
     maxWorkers >= minWorkers,

@@ -70,6 +70,34 @@ const address = () => {
   }, allowed);
 };
 
+const stoppingDefaults = { patience: 5, minImprovement: 0.001, beforeDecay: false };
+
+/** `true` is an object of defaults, and so is each key that an object leaves out. */
+const stopping = () => {
+  const allowed = 'true, false, or {patience, minImprovement, beforeDecay}';
+  return z.preprocess(
+    (value) => {
+      const plainObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+      if (value !== true && !plainObject) return value;
+      return { ...stoppingDefaults, ...(plainObject && value) };
+    },
+    z.union(
+      [
+        z.literal(false),
+        z.strictObject({
+          /** Evaluations without an improvement. */
+          patience: whole(1, 1000000),
+          /** Of the validation loss, in nats a token. */
+          minImprovement: atLeastZero(),
+          /** Also while the learning rate is still high. */
+          beforeDecay: flag(),
+        }),
+      ],
+      { error: allowed },
+    ),
+  );
+};
+
 export const sections = {
   model: z.strictObject({
     arch: oneOf(['gpt2', 'llama']),
@@ -146,7 +174,7 @@ export const sections = {
     checkpointEvery: whole(0, largest),
     /** Checkpoints to keep besides the best one. */
     keepLast: whole(1, 1000000),
-    stopWhenConverged: flag(),
+    stopWhenConverged: stopping(),
   }),
   /** What is done about a loss or gradient that is far from those before it, or not finite. */
   steering: z.strictObject({

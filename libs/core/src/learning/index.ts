@@ -1,3 +1,5 @@
+export { type Baselines, NgramModel } from './baselines.js';
+export { type Convergence, type ConvergenceConfig, type Evidence, judgeConvergence } from './convergence.js';
 export { median, robustly } from './robust.js';
 export {
   type Alarm,
@@ -10,3 +12,4 @@ export {
   type SteeringConfig,
   type SteeringState,
 } from './steering.js';
+export { type Point, type Trend, trendOf } from './trend.js';

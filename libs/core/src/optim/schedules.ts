@@ -27,6 +27,25 @@ export const schedules: Readonly<Record<ScheduleConfig['name'], Schedule>> = {
 };
 
 /**
+ * The first step whose rate is no more than half-way above `minLr` after warm-up; `constant` has no decay to wait for.
+ * `steps` where there is none.
+ */
+export function decayedAt({ name, warmup }: ScheduleConfig, steps: number): number {
+  if (name === 'constant') return Math.min(warmup, steps);
+  let [low, high] = [Math.min(warmup, steps), steps];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (schedules[name](progressOf(middle, warmup, steps)) <= 0.5) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function progressOf(step: number, warmup: number, steps: number): number {
+  return Math.min(1, (step - warmup) / Math.max(1, steps - warmup));
+}
+
+/**
  * The learning rate of step number `step` (0 … steps−1). Warm-up rises in equal parts and reaches the highest rate in its last step.
  */
 export function learningRate(
@@ -36,6 +55,5 @@ export function learningRate(
   steps: number,
 ): number {
   if (step < warmup) return (lr * (step + 1)) / warmup;
-  const progress = Math.min(1, (step - warmup) / Math.max(1, steps - warmup));
-  return minLr + schedules[name](progress) * (lr - minLr);
+  return minLr + schedules[name](progressOf(step, warmup, steps)) * (lr - minLr);
 }

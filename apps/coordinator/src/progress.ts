@@ -1,0 +1,111 @@
+import { readJournal } from '@manyhands/core/checkpoint';
+import { evaluationWindows, type TokenData } from '@manyhands/core/data';
+import {
+  type Baselines,
+  type Convergence,
+  judgeConvergence,
+  NgramModel,
+  type Point,
+  type Trend,
+} from '@manyhands/core/learning';
+import { decayedAt } from '@manyhands/core/optim';
+import type { Evaluation, EvaluationBatch } from './evaluation.js';
+import type { EventLine, OpenRun } from './open-run.js';
+
+/** Tokens of the training data that the baselines count at most, spread evenly over them. */
+const COUNTED_TOKENS = 2_000_000;
+
+/** What an evaluation tells beside its losses. */
+export interface Finding {
+  /** More keys of its line in metrics.jsonl. */
+  readonly metrics: { readonly baselines: Baselines | null; readonly trend: Trend | null };
+  /** The run is to end here; null: it goes on. */
+  readonly converged: EventLine | null;
+}
+
+/**
+ * Whether the run still learns, from its own numbers: those of metrics.jsonl, so that a resumed run goes on judging
+ * where it was.
+ */
+export class Progress {
+  /** null: nothing was kept for validation. */
+  readonly baselines: Baselines | null;
+  private readonly training: Point[] = [];
+  private readonly validation: Point[] = [];
+
+  constructor(
+    private readonly run: OpenRun,
+    plan: readonly EvaluationBatch[],
+  ) {
+    const { data, model, directory } = run;
+    this.baselines = plan.length === 0 ? null : countedBaselines(data, plan, model.config);
+    for (const { kind, step, loss, validationLoss } of readJournal(directory.metrics.path)) {
+      if (typeof step !== 'number') continue;
+      if (kind === 'train' && typeof loss === 'number') this.stepped({ step, loss });
+      if (kind === 'eval' && typeof validationLoss === 'number') {
+        this.validation.push({ step, loss: validationLoss });
+      }
+    }
+    this.forget();
+  }
+
+  stepped(point: Point): void {
+    if (Number.isFinite(point.loss)) this.training.push(point);
+  }
+
+  evaluated(step: number, { validationLoss }: Pick<Evaluation, 'validationLoss'>): Finding {
+    const { config } = this.run;
+    const { stopWhenConverged } = config.run;
+    const { baselines, training, validation } = this;
+    if (validationLoss !== null) validation.push({ step, loss: validationLoss });
+    const lowFrom = decayedAt(config.schedule, config.run.steps);
+    const found = judgeConvergence(stopWhenConverged || MEASURED, {
+      training,
+      validation,
+      baselines,
+      decayedAt: step >= lowFrom ? lowFrom : null,
+    });
+    this.forget();
+    const converged = stopWhenConverged !== false && found.converged ? this.line(step, found) : null;
+    return { metrics: { baselines, trend: found.trend }, converged };
+  }
+
+  private line(step: number, { trend, best, waited }: Convergence): EventLine {
+    const { baselines } = this;
+    const [slope, low, high] = [trend?.slope, trend?.low, trend?.high].map((value) =>
+      ((value ?? 0) * 1000).toFixed(4),
+    );
+    const reason =
+      `converged: the training loss no longer falls (${slope} in 1000 steps, ${low} … ${high}), the validation loss is good ` +
+      `(${best?.loss.toFixed(4)}, where unigrams have ${baselines?.unigram.toFixed(4)} and bigrams ${baselines?.bigram.toFixed(4)}), ` +
+      `and it was no better in ${waited} evaluations since step ${best?.step}`;
+    const numbers = { trend, baselines, best: best?.loss, bestStep: best?.step, waited };
+    return { event: 'converged', step, reason, numbers };
+  }
+
+  /** Steps from before the window that the next evaluation looks at. */
+  private forget(): void {
+    const { patience } = this.run.config.run.stopWhenConverged || MEASURED;
+    const since = this.validation.at(-1 - patience)?.step;
+    if (since === undefined) return;
+    const kept = this.training.findIndex(({ step }) => step > since);
+    this.training.splice(0, kept < 0 ? this.training.length : kept);
+  }
+}
+
+/** What a run that does not stop by itself is measured with. */
+const MEASURED = { patience: 5, minImprovement: 0, beforeDecay: true };
+
+function countedBaselines(
+  data: TokenData,
+  plan: readonly EvaluationBatch[],
+  { context, vocab }: { readonly context: number; readonly vocab: number },
+): Baselines | null {
+  const model = new NgramModel(vocab);
+  const maximum = Math.ceil(COUNTED_TOKENS / context);
+  for (const window of evaluationWindows(data, 'train', { context, maximum })) {
+    model.learn(data.tokens(window, context));
+  }
+  const windows = plan.filter(({ split }) => split === 'validation').flatMap(({ windows }) => windows);
+  return model.losses(windows.map((window) => data.tokens(window, context)));
+}

@@ -361,7 +361,7 @@ export class Conductor implements ServiceListener {
     span('evaluate', this.jobBegan, { step: state.step });
     const result = concludeEvaluation(this.evaluation, this.losses, this.targets, run.data);
     this.endJob();
-    const { metrics, converged } = this.progress.evaluated(state.step, result);
+    const { metrics, converged, overfitting } = this.progress.evaluated(state.step, result);
     run.directory.metrics.append({ kind: 'eval', step: state.step, ...result, ...metrics });
     run.lastEvaluation = result;
     if (this.ending) this.helm.demandFinite(result);
@@ -370,7 +370,14 @@ export class Conductor implements ServiceListener {
       validationLoss !== null && validationLoss < (run.best?.validationLoss ?? Number.POSITIVE_INFINITY);
     if (improved) run.best = { step: state.step, validationLoss };
     this.report({ kind: 'eval', step: state.step, ...result });
-    if (converged === null || this.ending) return this.post({ kind: 'evaluated', improved });
+    if (overfitting !== null) {
+      this.record(overfitting);
+      this.report({ kind: 'warning', text: overfitting.reason });
+    }
+    if (converged === null || this.ending) {
+      this.post({ kind: 'evaluated', improved });
+      return;
+    }
     this.record(converged);
     this.report({ kind: 'status', text: `step ${state.step} ${converged.reason}` });
     this.post({ kind: 'evaluated', improved, converged: converged.reason });

@@ -21,6 +21,8 @@ export interface Evaluation {
   /** null where nothing was kept for validation. */
   readonly validationLoss: number | null;
   readonly bitsPerByte: number | null;
+  /** Validation loss less training loss, with the standard error that comes from the choice of passages. */
+  readonly gap: { readonly loss: number; readonly error: number } | null;
   /** Validation loss by source. */
   readonly sources: Readonly<Record<string, number>>;
 }
@@ -58,6 +60,17 @@ export function concludeEvaluation(
     });
     return count === 0 ? null : loss / count;
   };
+  /** Of the mean over a split, from the spread of its batches' losses, each weighed by its targets. */
+  const error = (split: Window['split']): number => {
+    const batches = plan.flatMap((batch, index) =>
+      batch.split === split && targets[index] > 0 ? [{ loss: sums[index], count: targets[index] }] : [],
+    );
+    const total = batches.reduce((sum, { count }) => sum + count, 0);
+    const average = batches.reduce((sum, { loss }) => sum + loss, 0) / total;
+    const spread = batches.reduce((sum, { loss, count }) => sum + (loss - count * average) ** 2, 0);
+    return Math.sqrt((spread * batches.length) / Math.max(1, batches.length - 1)) / total;
+  };
+  const trainLoss = mean((batch) => batch.split === 'train') ?? Number.NaN;
   const validationLoss = mean((batch) => batch.split === 'validation');
   const sources: Record<string, number> = {};
   data.sources.forEach((source, index) => {
@@ -69,8 +82,12 @@ export function concludeEvaluation(
     { tokens: 0, bytes: 0 },
   );
   return {
-    trainLoss: mean((batch) => batch.split === 'train') ?? Number.NaN,
+    trainLoss,
     validationLoss,
+    gap:
+      validationLoss === null
+        ? null
+        : { loss: validationLoss - trainLoss, error: Math.hypot(error('train'), error('validation')) },
     bitsPerByte:
       validationLoss === null || validation.bytes === 0
         ? null

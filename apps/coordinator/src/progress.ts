@@ -3,8 +3,11 @@ import { evaluationWindows, type TokenData } from '@manyhands/core/data';
 import {
   type Baselines,
   type Convergence,
+  type Gap,
   judgeConvergence,
   NgramModel,
+  type Overfitting,
+  overfitting,
   type Point,
   type Trend,
 } from '@manyhands/core/learning';
@@ -19,6 +22,8 @@ const COUNTED_TOKENS = 2_000_000;
 export interface Finding {
   /** More keys of its line in metrics.jsonl. */
   readonly metrics: { readonly baselines: Baselines | null; readonly trend: Trend | null };
+  /** The gap between training and validation has opened; null: it has not, or was told of before. */
+  readonly overfitting: EventLine | null;
   /** The run is to end here; null: it goes on. */
   readonly converged: EventLine | null;
 }
@@ -32,6 +37,7 @@ export class Progress {
   readonly baselines: Baselines | null;
   private readonly training: Point[] = [];
   private readonly validation: Point[] = [];
+  private readonly gaps: Gap[] = [];
 
   constructor(
     private readonly run: OpenRun,
@@ -39,12 +45,13 @@ export class Progress {
   ) {
     const { data, model, directory } = run;
     this.baselines = plan.length === 0 ? null : countedBaselines(data, plan, model.config);
-    for (const { kind, step, loss, validationLoss } of readJournal(directory.metrics.path)) {
+    for (const line of readJournal(directory.metrics.path)) {
+      const { kind, step, loss, trainLoss, validationLoss, gap } = line;
       if (typeof step !== 'number') continue;
       if (kind === 'train' && typeof loss === 'number') this.stepped({ step, loss });
-      if (kind === 'eval' && typeof validationLoss === 'number') {
-        this.validation.push({ step, loss: validationLoss });
-      }
+      if (kind !== 'eval' || typeof validationLoss !== 'number' || typeof trainLoss !== 'number') continue;
+      const error: unknown = Object(gap).error;
+      this.remember({ step, trainLoss, validationLoss, error: typeof error === 'number' ? error : 0 });
     }
     this.forget();
   }
@@ -53,11 +60,15 @@ export class Progress {
     if (Number.isFinite(point.loss)) this.training.push(point);
   }
 
-  evaluated(step: number, { validationLoss }: Pick<Evaluation, 'validationLoss'>): Finding {
+  evaluated(step: number, { trainLoss, validationLoss, gap }: Evaluation): Finding {
     const { config } = this.run;
     const { stopWhenConverged } = config.run;
     const { baselines, training, validation } = this;
-    if (validationLoss !== null) validation.push({ step, loss: validationLoss });
+    const before = overfitting(this.gaps);
+    if (validationLoss !== null && Number.isFinite(validationLoss - trainLoss)) {
+      this.remember({ step, trainLoss, validationLoss, error: gap?.error ?? 0 });
+    }
+    const open = overfitting(this.gaps);
     const lowFrom = decayedAt(config.schedule, config.run.steps);
     const found = judgeConvergence(stopWhenConverged || MEASURED, {
       training,
@@ -67,7 +78,16 @@ export class Progress {
     });
     this.forget();
     const converged = stopWhenConverged !== false && found.converged ? this.line(step, found) : null;
-    return { metrics: { baselines, trend: found.trend }, converged };
+    return {
+      metrics: { baselines, trend: found.trend },
+      overfitting: open !== null && before?.from.step !== open.from.step ? openedLine(step, open) : null,
+      converged,
+    };
+  }
+
+  private remember(evaluation: Gap): void {
+    this.gaps.push(evaluation);
+    this.validation.push({ step: evaluation.step, loss: evaluation.validationLoss });
   }
 
   private line(step: number, { trend, best, waited }: Convergence): EventLine {
@@ -91,6 +111,15 @@ export class Progress {
     const kept = this.training.findIndex(({ step }) => step > since);
     this.training.splice(0, kept < 0 ? this.training.length : kept);
   }
+}
+
+function openedLine(step: number, { from, now, widened, error }: Overfitting): EventLine {
+  const reason =
+    `the model overfits since step ${from.step}: there the validation loss was lowest, ${from.validationLoss.toFixed(4)}, and is ` +
+    `${now.validationLoss.toFixed(4)} now, while the training loss went from ${from.trainLoss.toFixed(4)} to ${now.trainLoss.toFixed(4)} ` +
+    `(the gap is wider by ${widened.toFixed(4)} ± ${(1.96 * error).toFixed(4)}): more data, model.dropout, optimizer.weightDecay ` +
+    'or stopping there (best/) may help';
+  return { event: 'overfitting', step, reason, numbers: { from, now, widened, error } };
 }
 
 /** What a run that does not stop by itself is measured with. */

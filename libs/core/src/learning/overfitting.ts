@@ -1,0 +1,39 @@
+/** An evaluation's losses in nats a token; the gap between them with its standard error. */
+export interface Gap {
+  readonly step: number;
+  readonly trainLoss: number;
+  readonly validationLoss: number;
+  readonly error: number;
+}
+
+/** Overfitting: since `from`, which had the lowest validation loss, the gap has opened. */
+export interface Overfitting {
+  readonly from: Gap;
+  readonly now: Gap;
+  /** By how much the gap is wider, with the standard error of that. */
+  readonly widened: number;
+  readonly error: number;
+}
+
+/** Evaluations one after the other that have to show it: one alone may be chance. */
+const IN_A_ROW = 2;
+/** Of a normal distribution, two-sided 95 %. */
+const Z95 = 1.96;
+
+/**
+ * The gap between training and validation has opened where it is wider than at the lowest validation loss, beyond what
+ * the choice of the evaluated passages explains, in the last evaluations one after the other. A gap that opens while the
+ * validation loss still falls is none: the model learns, only less of what it has not seen. null: it has not.
+ */
+export function overfitting(evaluations: readonly Gap[]): Overfitting | null {
+  if (evaluations.length <= IN_A_ROW) return null;
+  const from = evaluations.reduce((a, b) => (b.validationLoss < a.validationLoss ? b : a));
+  const last = evaluations.slice(-IN_A_ROW).map((now) => ({ from, now, ...comparison(from, now) }));
+  const open = last.every(({ now, widened, error }) => now.step > from.step && widened > Z95 * error);
+  return open ? last[IN_A_ROW - 1] : null;
+}
+
+function comparison(from: Gap, now: Gap): Pick<Overfitting, 'widened' | 'error'> {
+  const width = ({ trainLoss, validationLoss }: Gap) => validationLoss - trainLoss;
+  return { widened: width(now) - width(from), error: Math.sqrt(from.error ** 2 + now.error ** 2) };
+}

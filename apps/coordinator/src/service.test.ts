@@ -173,7 +173,7 @@ for (const [name, message, complaint] of [
   [
     'another protocol',
     { hello: { ...hello, protocol: 99 } },
-    /protocol 99.*coordinator 2: install the same version/,
+    /protocol 99.*coordinator 3: install the same version/,
   ],
   ['no kind of machine', { hello: { ...hello, machine: '' } }, /kind of machine in 1 to 200 letters/],
   ['no threads', { hello: { ...hello, threads: 0 } }, /1 to 4096 threads, not 0/],
@@ -307,6 +307,25 @@ test('a sum arrives bit for bit with its losses, and another after it on the sam
       })),
     ),
   );
+});
+
+test('sums may come on a connection of their own, which says no hello and stays as long as the worker', async (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  const scene = await setUp();
+  const { metadata } = await join(scene);
+  const { client } = scene.dial();
+  const upload = client.Gradients(metadata, () => {});
+  for (const assignment of [1, 2]) {
+    const sum = new Float32Array(invitation.size).fill(assignment);
+    const arrived = once(scene.listener, 'summed');
+    const parts: PartialSum[] = pieces.map((piece) => part(assignment, sum, piece));
+    assert.equal(await sendAll(upload, [...parts, { assignment, totals: { losses, seconds: 1 } }]), true);
+    await arrived;
+    assert.deepEqual(scene.listener.sum, sum);
+    context.mock.timers.tick(60_000); // six times as long as a stranger has
+    assert.deepEqual(scene.lines, []);
+  }
+  upload.end();
 });
 
 test('a damaged sum ends the call with the reason and is not counted', async () => {

@@ -322,6 +322,9 @@ export function createService({
         return callback(door.refuse(call.getPeer(), 'a worker sends its sums on one call'));
       }
       member.uploading = true;
+      // Sums come on a connection of their own, on which nobody says hello.
+      const peer = call.getPeer();
+      door.joined(peer);
       const { place } = member;
       const talk = new Bucket(PIECES.burst, PIECES.perSecond);
       let over = false;
@@ -329,6 +332,7 @@ export function createService({
         if (over) return;
         over = true;
         member.uploading = false;
+        door.left(peer);
         member.calls.delete(end);
         callback(error, {});
       };

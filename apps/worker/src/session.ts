@@ -45,7 +45,7 @@ export interface SessionOptions {
   status(text: string): void;
 }
 
-/** How one connection to a coordinator ended. */
+/** How one session with a coordinator ended. */
 export type SessionEnd =
   | { readonly kind: 'finished'; readonly reason: string }
   /** Said goodbye because it was asked to. */
@@ -63,9 +63,11 @@ export type SessionEnd =
 /** How long a worker that leaves waits for the coordinator to hear it. */
 const FAREWELL_MILLISECONDS = 2000;
 
-/** One connection, from hello to goodbye. `leave` finishes what was assigned, says goodbye and resolves `done`. */
+/** One session, from hello to goodbye. `leave` finishes what was assigned, says goodbye and resolves `done`. */
 export function openSession(options: SessionOptions): { done: Promise<SessionEnd>; leave(): void } {
   const { client, metadata } = connect(options.join, options.credentials);
+  // A connection that is full both ways stands still (decision 0014).
+  const { client: upwards } = connect(options.join, options.credentials);
   const work = client.Work(metadata);
   let settle: (end: SessionEnd) => void = () => {};
   const done = new Promise<SessionEnd>((resolve) => {
@@ -84,6 +86,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     work.removeAllListeners('data');
     work.cancel();
     client.close();
+    upwards.close();
     void close().then(() => settle(how));
   };
   const leaveWhenIdle = () => {
@@ -140,7 +143,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     });
     weights.on('error', (error) => end({ kind: 'lost', reason: explainStatus(error), joined }));
 
-    const gradients = client.Gradients(callMetadata, (error) => {
+    const gradients = upwards.Gradients(callMetadata, (error) => {
       if (error) end({ kind: 'lost', reason: explainStatus(error), joined });
     });
     gradients.on('error', () => {}); // the callback above tells

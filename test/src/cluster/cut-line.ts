@@ -1,18 +1,22 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
+/** Connections of one session: one for weights and words, one for sums. */
+const CONNECTIONS = 2;
+
 /**
- * A line between a worker and its coordinator, on which the first connection goes dumb: what the worker says after its
- * first `bytes` is lost. `joinUrl` leads through it; later connections carry whatever comes.
+ * A line between a worker and its coordinator, on which the first session goes dumb: what the worker says after its
+ * first `bytes` is lost. `joinUrl` leads through it; the connections of later sessions carry whatever comes.
  */
 export async function cutLine(joinUrl: string, bytes: number) {
   const target = new URL(joinUrl);
   const sockets = new Set<Socket>();
   let connections = 0;
+  let left = bytes;
   const server = createServer((worker) => {
     const coordinator = connect(Number(target.port), target.hostname);
     const ends = [worker, coordinator];
-    let left = connections++ === 0 ? bytes : Number.POSITIVE_INFINITY;
+    const dumb = connections++ < CONNECTIONS;
     for (const end of ends) {
       sockets.add(end);
       end.on('error', () => {});
@@ -23,8 +27,9 @@ export async function cutLine(joinUrl: string, bytes: number) {
     }
     coordinator.pipe(worker);
     worker.on('data', (data) => {
-      if (left > 0) coordinator.write(data.subarray(0, Math.min(left, data.length)));
-      left -= data.length;
+      const passed = dumb ? data.subarray(0, Math.max(0, left)) : data;
+      if (dumb) left -= data.length;
+      if (passed.length > 0) coordinator.write(passed);
     });
   });
   server.listen(0, '127.0.0.1');

@@ -310,7 +310,9 @@ export class Conductor implements ServiceListener {
     const { run, feed } = this;
     const { trainer } = run;
     span('receive', this.jobBegan, { step: trainer.step });
-    feed.begin(trainer.step + 1);
+    // Only an evaluation needs the weights after the last step.
+    const version = trainer.step + 1;
+    feed.begin(version, version < this.state.plan.steps || this.evaluation.length > 0);
     const result = await this.helm.step(total(this.losses), total(this.targets), (from, to) =>
       feed.fill(from, to),
     );

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { setImmediate as settled } from 'node:timers/promises';
 import {
   announce,
   ChunkMemory,
@@ -341,6 +342,39 @@ test('a damaged sum ends the call with the reason and is not counted', async () 
   assert.ok(!scene.listener.said.some(({ name }) => name === 'summed' || name === 'summing'));
 });
 
+/** A reader that takes nothing until it is let go on, and everything from then on. */
+class StandingReader extends EventEmitter {
+  readonly worker: string;
+  readonly held: (() => void)[] = [];
+  readonly whole: Promise<void>;
+  private going = false;
+  private pieces = 0;
+  private finish = () => {};
+
+  constructor(number: number) {
+    super();
+    this.worker = `w${number}`;
+    this.whole = new Promise((resolve) => {
+      this.finish = resolve;
+    });
+  }
+
+  write(_: object, taken: () => void): boolean {
+    if (this.held.push(taken) === 1) this.emit('began');
+    if (++this.pieces === pieces.length) this.finish();
+    if (this.going) setImmediate(taken);
+    return this.going;
+  }
+
+  goOn(): void {
+    this.going = true;
+    for (const taken of this.held) taken();
+    this.emit('drain');
+  }
+
+  end(): void {}
+}
+
 /** The number of the next version that comes whole. */
 function wholeVersion(call: EventEmitter, assembler: TensorAssembler): Promise<number> {
   return new Promise((resolve) => {
@@ -480,6 +514,54 @@ test('readers in shared memory and over the wire get the same weights, also one 
   assert.deepEqual(await Promise.all([told, also]), [5, 5]);
   assert.ok(inside.received[1].every((value) => value === 2));
   assert.deepEqual(outside.received[1], inside.received[1]);
+});
+
+test('a version that is not awaited is sent to none but those that are given work in it', async () => {
+  const scene = await setUp();
+  const [first, second] = [await join(scene), await join(scene)].map(({ client, metadata }) => {
+    const call = client.Weights({}, metadata);
+    call.on('error', () => {});
+    const begun: number[] = [];
+    call.on('data', ({ offset, version }: TensorChunk__Output) => {
+      if (offset === 0) begun.push(version);
+    });
+    const assembler = new TensorAssembler(new Float32Array(invitation.size));
+    return { begun, next: () => wholeVersion(call, assembler) };
+  });
+  scene.feed.want('ada-1', 3);
+  scene.feed.publish(3);
+  assert.equal(await first.next(), 3);
+  scene.feed.begin(4, false);
+  scene.feed.fill(0, invitation.size);
+  scene.feed.want('ada-2', 4);
+  assert.equal(await second.next(), 4);
+  scene.feed.want('ada-1', 5);
+  scene.feed.begin(5);
+  scene.feed.fill(0, invitation.size);
+  assert.equal(await first.next(), 5);
+  assert.deepEqual(first.begun, [3, 5]);
+});
+
+test('of many readers a few are sent the weights at once, and those that stand still hold up nobody', async () => {
+  const readers = Array.from({ length: 20 }, (_, i) => new StandingReader(i));
+  const feed = new WeightsFeed(new Float32Array(invitation.size), () => {});
+  for (const { worker } of readers) feed.want(worker, 0);
+  const over = readers.map((reader) => feed.subscribe(reader.worker, reader, false));
+  feed.publish(0);
+  const begun = () => readers.filter(({ held }) => held.length > 0).length;
+  await once(readers[7], 'began');
+  await settled();
+  assert.equal(begun(), 8);
+  const ninth = once(readers[8], 'began');
+  readers[3].goOn();
+  await ninth;
+  await settled();
+  assert.equal(begun(), 9);
+  await once(readers[19], 'began'); // the others stand still, and have had their time
+  for (const reader of readers) reader.goOn();
+  await Promise.all(readers.map(({ whole }) => whole));
+  feed.close();
+  await Promise.all(over);
 });
 
 test('a worker without work is sent no weights; one that had work is sent the next version before it asks', async () => {

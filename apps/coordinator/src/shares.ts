@@ -1,4 +1,5 @@
 import { alignedRanges, type Range, splitRange } from '@manyhands/core/reduce';
+import { Heap } from './heap.js';
 
 /** Who gets which part of a job: pure arithmetic over ranges of micro-batches. */
 
@@ -10,18 +11,33 @@ export interface Share {
 /** Workers in a fixed order, with what each of them does in some unit of time. */
 export type Speeds = ReadonlyMap<string, number>;
 
+/** When the worker at that place in the order would end with one micro-batch more. */
+interface Turn {
+  readonly place: number;
+  readonly speed: number;
+  readonly end: number;
+}
+
 /**
  * All of a step at once, by speed, so that the last one ends as early as can be; each part in as few nodes of the
  * summation tree as can be, since each costs a gradient's way back.
  */
 export function shareOut(speeds: Speeds, total: number): Share[] {
-  const counts = new Map([...speeds.keys()].map((worker) => [worker, 0]));
+  const counts = new Array<number>(speeds.size).fill(0);
+  const next = new Heap<Turn>(
+    (one, other) => one.end < other.end || (one.end === other.end && one.place < other.place),
+  );
+  for (const [place, speed] of [...speeds.values()].entries()) next.push({ place, speed, end: 1 / speed });
   for (let i = 0; i < total; i++) {
-    const worker = soonest(speeds, (id) => (counts.get(id) ?? 0) + 1);
-    if (worker !== null) counts.set(worker, (counts.get(worker) ?? 0) + 1);
+    const turn = next.pop();
+    if (turn === undefined) break;
+    const { place, speed } = turn;
+    counts[place] += 1;
+    next.push({ place, speed, end: (counts[place] + 1) / speed });
   }
   let first = 0;
-  return [...counts].flatMap(([worker, count]) => {
+  return [...speeds.keys()].flatMap((worker, place) => {
+    const count = counts[place];
     const ranges = alignedRanges(first, count, total);
     first += count;
     return ranges.map((range) => ({ worker, range }));

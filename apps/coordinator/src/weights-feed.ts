@@ -11,12 +11,20 @@ import {
   sendAll,
   type TensorChunk,
 } from '@manyhands/proto';
+import { Turns } from './turns.js';
+
+/** Readers that are sent the data at once: enough to fill any line, and the first of many begin early. */
+const ABREAST = 8;
+/** Milliseconds after which a reader that is slow goes on beside the next ones. */
+const PATIENCE_MILLISECONDS = 500;
 
 type Reader = MessageWriter<TensorChunk> & { end(): void };
 
 /** One version as it becomes final. */
 interface Snapshot {
   readonly version: number;
+  /** Who had work in the version before is to have some in this one. */
+  readonly awaited: boolean;
   /** By piece: whether it is final. */
   readonly final: boolean[];
   /** By piece, where a reader is sent the data: an immutable copy, as the message that all readers share. */
@@ -28,7 +36,7 @@ interface Snapshot {
 /**
  * Each version of the weights, from its first piece on, to the workers that compute with it: to those that had work in
  * the version before as soon as there is a piece, to others when they are given work. A reader of this machine is told
- * where in shared memory a piece is; to others it is sent. A slow one of these still finishes the version that it began
+ * where in shared memory a piece is; to others it is sent, a few at a time. A slow one of these still finishes the version that it began
  * while the next is computed; the versions in between it never sees.
  */
 export class WeightsFeed {
@@ -37,6 +45,7 @@ export class WeightsFeed {
   private closed = false;
   /** Readers that are sent the data. */
   private sending = 0;
+  private readonly turns = new Turns(ABREAST, PATIENCE_MILLISECONDS);
   /** By piece: memory of copies that nobody reads any more. */
   private readonly spare: ChunkMemory[][];
   /** By worker: the last version that it was given work for. */
@@ -64,11 +73,14 @@ export class WeightsFeed {
     this.fill(0, this.weights.length);
   }
 
-  /** Begins a version, after the last one was filled. */
-  begin(version: number): void {
+  /**
+   * Begins a version, after the last one was filled.
+   * @param awaited false for one that nobody may need, as the last of a run: it is sent to who is given work alone
+   */
+  begin(version: number, awaited = true): void {
     const last = this.current;
     this.shared?.[version % 2].take(version);
-    this.current = { version, final: [], copies: [], readers: 0 };
+    this.current = { version, awaited, final: [], copies: [], readers: 0 };
     if (last !== null) this.retire(last);
     this.wake();
   }
@@ -115,16 +127,21 @@ export class WeightsFeed {
     if (!shares) this.startSending();
     let sent: number | null = null;
     while (!over()) {
-      const { current } = this;
-      const wanted = this.wanted.get(worker);
-      const expected = wanted !== undefined && current !== null && wanted >= current.version - 1;
-      if (current === null || current.version === sent || !expected) {
+      if (this.due(worker, sent) === null) {
         await this.news();
+        continue;
+      }
+      const end = shares ? () => {} : await this.turns.take();
+      // While it waited, another version may have begun.
+      const current: Snapshot | null = over() ? null : this.due(worker, sent);
+      if (current === null) {
+        end();
         continue;
       }
       if (!shares) current.readers += 1;
       this.counted(this.weights.byteLength);
       if (!(await sendAll(reader, this.chunksOf(current, shares, over)))) gone = true;
+      end();
       sent = current.version;
       if (shares) continue;
       current.readers -= 1;
@@ -133,6 +150,14 @@ export class WeightsFeed {
     this.wanted.delete(worker);
     if (!shares) this.sending -= 1;
     if (!gone) reader.end();
+  }
+
+  /** The version that the worker is to be sent after version `sent`; null where there is none yet. */
+  private due(worker: string, sent: number | null): Snapshot | null {
+    const { current } = this;
+    const wanted = this.wanted.get(worker);
+    if (current === null || wanted === undefined || current.version === sent) return null;
+    return wanted >= current.version - (current.awaited ? 1 : 0) ? current : null;
   }
 
   private async *chunksOf(

@@ -1,4 +1,5 @@
 import { type RandomStream, randomStream } from '@manyhands/core/numeric';
+import { Heap } from '../heap.js';
 
 interface Entry {
   readonly time: number;
@@ -11,53 +12,26 @@ export class Timeline {
   now = 0;
   /** Events that have happened. */
   events = 0;
-  private planned = 0;
-  /** A binary heap, the next event first. */
-  private readonly heap: Entry[] = [];
+  private readonly planned = new Heap<Entry>(before);
+  private order = 0;
 
   /** Of events that are still to come. */
   get length(): number {
-    return this.heap.length;
+    return this.planned.length;
   }
 
   at(time: number, action: () => void): void {
-    const { heap } = this;
-    const entry = { time: Math.max(time, this.now), order: this.planned++, action };
-    let place = heap.length;
-    while (place > 0) {
-      const parent = (place - 1) >> 1;
-      if (!before(entry, heap[parent])) break;
-      heap[place] = heap[parent];
-      place = parent;
-    }
-    heap[place] = entry;
+    this.planned.push({ time: Math.max(time, this.now), order: this.order++, action });
   }
 
   /** Lets the next event happen; false where none is left. */
   next(): boolean {
-    const { heap } = this;
-    const [first] = heap;
-    const last = heap.pop();
-    if (first === undefined || last === undefined) return false;
-    if (heap.length > 0) this.sink(last);
+    const first = this.planned.pop();
+    if (first === undefined) return false;
     this.now = first.time;
     this.events += 1;
     first.action();
     return true;
-  }
-
-  private sink(entry: Entry): void {
-    const { heap } = this;
-    let place = 0;
-    for (;;) {
-      let child = 2 * place + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child += 1;
-      if (!before(heap[child], entry)) break;
-      heap[place] = heap[child];
-      place = child;
-    }
-    heap[place] = entry;
   }
 }
 

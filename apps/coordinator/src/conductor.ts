@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { microBatchCount } from '@manyhands/core/config';
 import { span } from '@manyhands/core/trace';
 import { type Piece, pieceCount, type Shape } from '@manyhands/proto';
@@ -8,6 +9,7 @@ import { Helm } from './helm.js';
 import {
   type Assignment,
   type Command,
+  checkOf,
   decide,
   type Event,
   findAssignment,
@@ -19,6 +21,7 @@ import {
 import type { RunSample } from './observe/index.js';
 import type { EventLine, OpenRun } from './open-run.js';
 import { Progress } from './progress.js';
+import { Proofs } from './proofs.js';
 import type { ServiceListener, WorkerSession } from './service.js';
 import { type Losses, SumWatch } from './sum-watch.js';
 import type { WeightsFeed } from './weights-feed.js';
@@ -52,6 +55,9 @@ export class Conductor implements ServiceListener {
   /** By assignment: the index of its sum's next piece, counted down. */
   private readonly uploads = new Map<number, number>();
   private readonly watch = new SumWatch();
+  private readonly proofs: Proofs;
+  /** Identities that may not come back, and why. */
+  private readonly quarantined: Map<string, string>;
   private readonly ticker: NodeJS.Timeout;
   private readonly began = performance.now();
   private jobBegan = 0;
@@ -86,6 +92,9 @@ export class Conductor implements ServiceListener {
       this.record(line);
       this.report({ kind: 'warning', text: line.reason });
     });
+    const seed = randomBytes(6).readUIntBE(0, 6);
+    this.proofs = new Proofs(seed);
+    this.quarantined = new Map(run.quarantined);
     this.state = initialState(
       {
         steps: config.run.steps,
@@ -97,6 +106,8 @@ export class Conductor implements ServiceListener {
         maxWorkers: config.cluster.maxWorkers,
         lostAfter: config.cluster.lostAfterSeconds * 1000,
         maxTime: config.run.maxTime === null ? null : config.run.maxTime * 1000,
+        verify: config.cluster.verify,
+        seed,
       },
       { step: run.trainer.step, evaluatedAt: run.evaluatedAt },
       performance.now(),
@@ -134,9 +145,22 @@ export class Conductor implements ServiceListener {
 
   // What the service says.
 
+  unwelcome(identity: string): string | null {
+    const evidence = this.quarantined.get(identity);
+    return evidence === undefined ? null : `it is quarantined: ${evidence}`;
+  }
+
   ready(session: WorkerSession): void {
-    this.sessions.set(session.id, session);
-    this.post({ kind: 'joined', worker: session.id, threads: session.threads });
+    const { id, threads, identity } = session;
+    // It may have been on its way in, as another session, when it was quarantined.
+    const reason = identity === null ? null : this.unwelcome(identity);
+    if (reason !== null) {
+      session.refuse(reason);
+      return;
+    }
+    this.sessions.set(id, session);
+    const machine = this.run.config.run.reproducible ? 'any' : session.kind;
+    this.post({ kind: 'joined', worker: id, threads, identity, machine });
   }
 
   heard(worker: string): void {
@@ -162,8 +186,10 @@ export class Conductor implements ServiceListener {
     }
     this.uploads.set(assignment, next - 1);
     this.watch.piece(assignment, values);
+    const { range } = found.assignment;
     try {
-      this.run.trainer.add(found.assignment.range, piece, values);
+      const added = this.run.trainer.add(range, piece, values);
+      if (checkOf(found.job.checks, range) !== null) this.proofs.piece(assignment, range, values, added);
     } catch (error) {
       this.fail(error);
     }
@@ -208,7 +234,8 @@ export class Conductor implements ServiceListener {
       this.heard(worker); // of a job that is over, or given to another
       return;
     }
-    const { kind } = found.job;
+    const { kind, checks } = found.job;
+    const { range } = found.assignment;
     const { sums, targets } = losses;
     const count = sums.length === targets.length ? sums.length : -1;
     const most = this.batches.mostTargets(kind);
@@ -216,8 +243,9 @@ export class Conductor implements ServiceListener {
       this.failed(worker, assignment, `counted more than ${most} targets in a micro-batch`);
       return;
     }
-    const suspicion = kind === 'train' ? this.watch.whole(assignment, found.assignment.range, losses) : null;
-    this.post({ kind: 'answered', worker, assignment, count, suspicion }, losses);
+    const suspicion = kind === 'train' ? this.watch.whole(assignment, range, losses) : null;
+    const proof = checkOf(checks, range) === null ? null : this.proofs.whole(assignment, range, losses);
+    this.post({ kind: 'answered', worker, assignment, count, suspicion, proof }, losses);
   }
 
   /** Events are decided one after another. */
@@ -250,6 +278,10 @@ export class Conductor implements ServiceListener {
         this.uploads.delete(command.assignment.id);
         this.sessions.get(command.assignment.worker)?.cancel(command.assignment.id);
         break;
+      case 'clear':
+        this.run.trainer.clear();
+        this.forgetSums();
+        break;
       case 'step':
         this.step().then(
           () => this.post({ kind: 'stepped' }),
@@ -271,6 +303,9 @@ export class Conductor implements ServiceListener {
         break;
       case 'dismiss':
         this.sessions.get(command.worker)?.drop(command.reason);
+        break;
+      case 'quarantine':
+        this.quarantine(command);
         break;
       case 'note':
         this.note(command);
@@ -411,6 +446,20 @@ export class Conductor implements ServiceListener {
     return stop !== null || step >= plan.steps;
   }
 
+  private quarantine({ worker, identity, reason }: Extract<Command, { do: 'quarantine' }>): void {
+    this.record({
+      event: 'quarantined',
+      step: this.state.step,
+      worker,
+      reason,
+      ...(identity !== null && { numbers: { identity } }),
+    });
+    this.report({ kind: 'warning', text: `${worker} quarantined: ${reason}` });
+    if (identity !== null) this.quarantined.set(identity, reason);
+    this.sessions.get(worker)?.refuse(`it is quarantined: ${reason}`);
+    this.sessions.delete(worker);
+  }
+
   private record(line: EventLine): void {
     this.run.event(line);
     this.noted(line.event);
@@ -419,9 +468,14 @@ export class Conductor implements ServiceListener {
   private endJob(): void {
     this.losses = new Float64Array(0);
     this.targets = new Float64Array(0);
+    this.forgetSums();
+    this.lastProgress = performance.now();
+  }
+
+  private forgetSums(): void {
     this.uploads.clear();
     this.watch.clear();
-    this.lastProgress = performance.now();
+    this.proofs.clear();
   }
 
   private tick(): void {

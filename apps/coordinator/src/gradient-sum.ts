@@ -30,28 +30,29 @@ export class GradientSum {
   }
 
   /**
-   * Adds a piece of the sum over a node; `values` is only read.
+   * Adds a piece of the sum over a node; `values` is only read. False where that was there already.
    * @throws RangeError where the range is no node of the batch's tree, or contains one that was added before
    */
-  add(range: Range, piece: Piece, values: Float32Array): void {
+  add(range: Range, piece: Piece, values: Float32Array): boolean {
     let tree = this.trees.get(piece.index);
     if (tree === undefined) {
       tree = new TreeSum(this.microBatches, this.pool(piece.to - piece.from));
       this.trees.set(piece.index, tree);
     }
-    if (tree?.ranges.some((held) => contains(held, range)) !== false) return;
+    if (tree?.ranges.some((held) => contains(held, range)) !== false) return false;
     const target = this.gradient.subarray(piece.from, piece.to);
     if (range.count === this.microBatches) {
       target.set(values);
     } else {
       tree.add(range, values);
-      if (!tree.complete) return;
+      if (!tree.complete) return true;
       target.set(tree.result());
       tree.release();
     }
     this.trees.set(piece.index, null);
     this.whole += 1;
     this.finished(piece);
+    return true;
   }
 
   /** Begins the next step. */

@@ -21,7 +21,11 @@ const plan: Plan = {
   maxWorkers: 8,
   lostAfter: 1000,
   maxTime: null,
+  verify: 0,
+  seed: 1,
 };
+
+const anyone = { identity: null, machine: 'm' };
 
 /** Drives the machine and answers what a faithful shell would: steps, evaluations and checkpoints succeed at once. */
 class Driver {
@@ -71,6 +75,10 @@ class Driver {
         for (let i = first; i < first + count; i++) this.accepted.push(i);
         break;
       }
+      case 'clear':
+        this.open.clear();
+        this.accepted = [];
+        break;
       case 'step':
       case 'conclude': {
         const total =
@@ -100,6 +108,7 @@ const answer = ({
   assignment: assignment.id,
   count: assignment.range.count,
   suspicion: null,
+  proof: null,
 });
 
 const dos = (driver: Driver) =>
@@ -109,7 +118,7 @@ const dos = (driver: Driver) =>
 
 test('a run steps, saves its last step and finishes', () => {
   const driver = new Driver();
-  driver.send({ kind: 'joined', worker: 'a', threads: 2 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 2, ...anyone });
   driver.work();
   assert.deepEqual(dos(driver), ['step', 'step', 'step', 'save', 'finish']);
   assert.equal(driver.state.step, 3);
@@ -117,7 +126,7 @@ test('a run steps, saves its last step and finishes', () => {
 
 test('evaluations and checkpoints come when they are due, the evaluation first, and at the end', () => {
   const driver = new Driver({ steps: 4, evaluationBatches: 3, evalEvery: 2, checkpointEvery: 3 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.work();
   // Step 0 is evaluated, but nothing was trained that could be saved.
   assert.deepEqual(dos(driver), [
@@ -156,7 +165,7 @@ test('an evaluation that finds the run converged is its last: saved as the best,
 
 test('a checkpoint is written while the next steps are computed, one at a time, and the last is waited for', () => {
   const driver = new Driver({ steps: 4, checkpointEvery: 1 }, 0, { slowSaves: true });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.work();
   // The second step is done beside the first save; the second save waits for the first, and the third step for it.
   assert.deepEqual(dos(driver), ['step', 'save', 'step']);
@@ -176,11 +185,11 @@ test('a checkpoint is written while the next steps are computed, one at a time, 
 
 test('work is shared by threads, as whole nodes of the tree', () => {
   const driver = new Driver({ microBatches: 12 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.work(['a']);
   const second = new Driver({ microBatches: 12, minWorkers: 2 });
-  second.send({ kind: 'joined', worker: 'a', threads: 1 });
-  const commands = second.send({ kind: 'joined', worker: 'b', threads: 3 });
+  second.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
+  const commands = second.send({ kind: 'joined', worker: 'b', threads: 3, ...anyone });
   const share = (worker: string) =>
     commands.flatMap((command) =>
       command.do === 'assign' && command.assignment.worker === worker ? [command.assignment.range] : [],
@@ -198,11 +207,11 @@ test('work is shared by threads, as whole nodes of the tree', () => {
 
 test('an evaluation is handed out piece by piece, so that a late worker takes its part', () => {
   const driver = new Driver({ evaluationBatches: 40, evalEvery: 1 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   const held = (worker: string) =>
     [...driver.open.values()].filter(({ assignment }) => assignment.worker === worker).length;
   assert.equal(held('a'), 2);
-  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'b', threads: 1, ...anyone });
   assert.deepEqual([held('a'), held('b')], [2, 2]);
   driver.work();
   assert.equal(driver.state.phase.name, 'finished');
@@ -210,8 +219,8 @@ test('an evaluation is handed out piece by piece, so that a late worker takes it
 
 test('a lost worker’s ranges go to the others and a late answer of its own is dropped', () => {
   const driver = new Driver({ minWorkers: 2 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
-  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
+  driver.send({ kind: 'joined', worker: 'b', threads: 1, ...anyone });
   const late = [...driver.open.values()].filter(({ assignment }) => assignment.worker === 'b');
   driver.work(['a']);
   driver.now = 1500;
@@ -224,17 +233,17 @@ test('a lost worker’s ranges go to the others and a late answer of its own is 
 
 test('with no worker left the run waits, says so, and goes on with the next that joins', () => {
   const driver = new Driver();
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.send({ kind: 'left', worker: 'a', reason: 'gone' });
   assert.equal(waitingFor(driver.state), 'a worker to go on with step 1');
-  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'b', threads: 1, ...anyone });
   driver.work();
   assert.equal(driver.state.phase.name, 'finished');
 });
 
 test('an interrupted run finishes its step, saves and ends without an evaluation', () => {
   const driver = new Driver({ steps: 100, evaluationBatches: 2, evalEvery: 50 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
   driver.work();
   const last = driver.log.at(-1);
@@ -244,7 +253,7 @@ test('an interrupted run finishes its step, saves and ends without an evaluation
 
 test('stopping while nobody is there saves what was done', () => {
   const driver = new Driver({ steps: 100 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   const first = [...driver.open.values()];
   for (const one of first) driver.send(answer(one));
   driver.send({ kind: 'left', worker: 'a', reason: 'gone' });
@@ -254,7 +263,7 @@ test('stopping while nobody is there saves what was done', () => {
 
 test('a run ends itself when its time is over', () => {
   const driver = new Driver({ steps: 100, maxTime: 5000 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.now = 5000;
   driver.send({ kind: 'heard', worker: 'a' });
   driver.send({ kind: 'tick' });
@@ -265,7 +274,7 @@ test('a run ends itself when its time is over', () => {
 
 test('a step that fails everywhere ends the run with the reason instead of going round for ever', () => {
   const driver = new Driver();
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   for (let tries = 0; tries < 100 && driver.state.phase.name !== 'finished'; tries++) {
     const [next] = driver.open.values();
     driver.open.delete(next.assignment.id);
@@ -277,8 +286,8 @@ test('a step that fails everywhere ends the run with the reason instead of going
 
 test('more workers than the run takes are refused', () => {
   const driver = new Driver({ maxWorkers: 1 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
-  const [refusal] = driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
+  const [refusal] = driver.send({ kind: 'joined', worker: 'b', threads: 1, ...anyone });
   assert.ok(refusal.do === 'refuse' && refusal.reason.includes('maxWorkers'));
 });
 
@@ -291,6 +300,8 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
         kind: fc.constant('joined' as const),
         worker: name,
         threads: fc.integer({ min: 1, max: 4 }),
+        identity: fc.constant(null),
+        machine: fc.constant('m'),
       }),
     },
     {
@@ -305,6 +316,7 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
         assignment: fc.integer({ min: 0, max: 60 }),
         count: fc.integer({ min: 1, max: 4 }),
         suspicion: fc.constantFrom(null, 'nonsense'),
+        proof: fc.constant(null),
       }),
     },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('heard' as const), worker: name }) },
@@ -343,7 +355,7 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
         }
         for (const member of driver.state.members)
           driver.send({ kind: 'left', worker: member.id, reason: 'x' });
-        driver.send({ kind: 'joined', worker: 'faithful', threads: 1 });
+        driver.send({ kind: 'joined', worker: 'faithful', threads: 1, ...anyone });
         driver.work(['faithful']);
         assert.equal(driver.state.phase.name, 'finished');
         assert.equal(driver.state.step, 4);
@@ -381,8 +393,8 @@ function race(driver: Driver, speeds: Readonly<Record<string, number>>, steps: n
 
 test('ranges follow measured speed: after a few steps both of two unequal workers are busy to the end', () => {
   const driver = new Driver({ steps: 30, microBatches: 64, minWorkers: 2 });
-  driver.send({ kind: 'joined', worker: 'laptop', threads: 2 });
-  driver.send({ kind: 'joined', worker: 'server', threads: 2 });
+  driver.send({ kind: 'joined', worker: 'laptop', threads: 2, ...anyone });
+  driver.send({ kind: 'joined', worker: 'server', threads: 2, ...anyone });
   const durations = race(driver, { laptop: 0.01, server: 0.05 }, 30);
   const ideal = 64 / 0.06;
   assert.ok(durations[0] > 2 * ideal, 'the first step does not know');
@@ -391,11 +403,11 @@ test('ranges follow measured speed: after a few steps both of two unequal worker
 
 test('a worker at a tenth of the speed costs the others next to nothing', () => {
   const alone = new Driver({ steps: 30, microBatches: 32, minWorkers: 2 });
-  alone.send({ kind: 'joined', worker: 'a', threads: 1 });
-  alone.send({ kind: 'joined', worker: 'b', threads: 1 });
+  alone.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
+  alone.send({ kind: 'joined', worker: 'b', threads: 1, ...anyone });
   const [last] = race(alone, { a: 0.01, b: 0.01 }, 30).slice(-1);
   const mixed = new Driver({ steps: 30, microBatches: 32, minWorkers: 3 });
-  for (const worker of ['a', 'b', 'slow']) mixed.send({ kind: 'joined', worker, threads: 1 });
+  for (const worker of ['a', 'b', 'slow']) mixed.send({ kind: 'joined', worker, threads: 1, ...anyone });
   const durations = race(mixed, { a: 0.01, b: 0.01, slow: 0.001 }, 30);
   for (const duration of durations.slice(5))
     assert.ok(duration <= 1.15 * last, `${durations} against ${last}`);
@@ -403,8 +415,8 @@ test('a worker at a tenth of the speed costs the others next to nothing', () => 
 
 test('the range of one that is late is given to an idle one too; the first answer counts and the other is told', () => {
   const driver = new Driver({ steps: 3, microBatches: 4, minWorkers: 2 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
-  driver.send({ kind: 'joined', worker: 'b', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
+  driver.send({ kind: 'joined', worker: 'b', threads: 1, ...anyone });
   driver.now = 100;
   for (const one of [...driver.open.values()]) driver.send(answer(one)); // the first step
   const [first, second] = driver.log.filter((command) => command.do === 'assign').slice(2, 4);
@@ -441,7 +453,7 @@ test('the range of one that is late is given to an idle one too; the first answe
 test('a range that two hold is not given away again when one of them goes or fails', () => {
   for (const how of ['left', 'failed'] as const) {
     const driver = new Driver({ steps: 3, microBatches: 2, minWorkers: 2 });
-    for (const worker of ['a', 'b']) driver.send({ kind: 'joined', worker, threads: 1 });
+    for (const worker of ['a', 'b']) driver.send({ kind: 'joined', worker, threads: 1, ...anyone });
     driver.now = 100;
     for (const one of [...driver.open.values()]) driver.send(answer(one)); // the first step
     const [first, second] = driver.log.filter((command) => command.do === 'assign').slice(2, 4);
@@ -469,7 +481,7 @@ test('a range that two hold is not given away again when one of them goes or fai
 
 test('an unlikely sum is told, with its worker and place, and counts: it may be right', () => {
   const driver = new Driver({ steps: 1 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   const [given] = driver.open.values();
   const commands = driver.send({ ...answer(given), suspicion: 'a gradient that is not finite' } as Event);
   assert.deepEqual(commands[0], {
@@ -482,4 +494,130 @@ test('an unlikely sum is told, with its worker and place, and counts: it may be 
     commands.slice(1, 3).map((command) => command.do),
     ['accept', 'step'],
   );
+});
+
+/** What a worker says it computed, as if its gradient were one word. */
+const proofOf = (word: string, added = word) => ({
+  sent: { digest: word, norm: 1, sketch: [1], losses: { sums: [], targets: [] } },
+  added,
+});
+
+/** Everything is checked; every open assignment is answered with the word of its worker. */
+function checkedRun(words: Readonly<Record<string, string>>, changes: Partial<Plan> = {}) {
+  const driver = new Driver({ steps: 2, microBatches: 2, verify: 1, ...changes });
+  const join = (worker: string) =>
+    driver.send({ kind: 'joined', worker, threads: 1, identity: `id of ${worker}`, machine: 'm' });
+  const work = () => {
+    while (driver.open.size > 0) {
+      const [next] = driver.open.values();
+      driver.open.delete(next.assignment.id);
+      driver.send({ ...answer(next), proof: proofOf(words[next.assignment.worker]) } as Event);
+    }
+  };
+  for (const worker of Object.keys(words)) join(worker);
+  return { driver, join, work };
+}
+
+const notes = (driver: Driver, event: string) =>
+  driver.log.flatMap((one) => (one.do === 'note' && one.event === event ? [one.reason] : []));
+
+test('with verify at 1 every range counts when two agree, and each is given to two', () => {
+  const { driver, work } = checkedRun({ a: 'x', b: 'x' });
+  work();
+  assert.equal(driver.state.phase.name, 'finished');
+  const given = driver.log.flatMap((one) => (one.do === 'assign' ? [one.assignment.range.count] : []));
+  assert.equal(
+    given.reduce((sum, count) => sum + count, 0),
+    2 * 2 * 2,
+    'micro-batches × steps × workers',
+  );
+});
+
+test('the one of three who differs is quarantined with the evidence, and the step begins anew without it', () => {
+  const { driver, work } = checkedRun({ a: 'x', liar: 'y', b: 'x' });
+  work();
+  const sent = driver.log.filter((one) => one.do === 'quarantine');
+  assert.equal(sent.length, 1);
+  const [one] = sent;
+  assert.ok(one.do === 'quarantine');
+  assert.deepEqual([one.worker, one.identity], ['liar', 'id of liar']);
+  assert.match(
+    one.reason,
+    /^its sum for micro-batch(es)? .* of step 1 \(y\) is not that of (a and b|b and a) \(x\)$/,
+  );
+  assert.deepEqual(driver.state.members.map(({ id }) => id).sort(), ['a', 'b']);
+  assert.equal(driver.state.phase.name, 'finished');
+  const clear = driver.log.findIndex((command) => command.do === 'clear');
+  const later = driver.log.slice(clear).filter((command) => command.do === 'assign');
+  assert.ok(clear > 0 && later.every((command) => command.assignment.worker !== 'liar'));
+});
+
+test('two who differ are asked once more, then the run waits for a third and quarantines nobody', () => {
+  const { driver, join, work } = checkedRun({ a: 'x', b: 'y' }, { microBatches: 1 });
+  work();
+  assert.equal(driver.log.filter((one) => one.do === 'quarantine' || one.do === 'accept').length, 0);
+  assert.equal(driver.log.filter((one) => one.do === 'assign').length, 4);
+  assert.match(
+    waitingFor(driver.state) ?? '',
+    /^another worker, to check what a and b computed for micro-batch 0/,
+  );
+  assert.equal(notes(driver, 'disputed').length, 3);
+  join('c');
+  const [next] = driver.open.values();
+  driver.open.clear();
+  driver.send({ ...answer(next), proof: proofOf('x') } as Event);
+  assert.deepEqual(
+    driver.log.flatMap((one) => (one.do === 'quarantine' ? [one.worker] : [])),
+    ['b'],
+  );
+});
+
+test('a run that only waits for who could decide ends at once when it is stopped', () => {
+  const { driver, work } = checkedRun({ a: 'x', b: 'y' }, { microBatches: 1 });
+  work();
+  driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  assert.equal(driver.state.phase.name, 'finished');
+  const one = checkedRun({ a: 'x' });
+  one.driver.send({ kind: 'stop', reason: 'interrupted', interrupted: true });
+  one.work();
+  assert.equal(one.driver.state.phase.name, 'finished');
+  assert.equal(one.driver.state.step, 0);
+});
+
+test('alone a worker is believed, and that is told once; with verify at 1 it is not', () => {
+  const { driver, work } = checkedRun({ a: 'x' }, { verify: 0.999 });
+  work();
+  assert.equal(driver.state.phase.name, 'finished');
+  assert.equal(notes(driver, 'unverified').length, 1);
+  const strict = checkedRun({ a: 'x' });
+  strict.work();
+  assert.match(waitingFor(strict.driver.state) ?? '', /^another worker, to check what a computed/);
+});
+
+test('what one that is gone had sent first is compared too: a step with another part in it begins anew', () => {
+  const { driver } = checkedRun({ a: 'x', b: 'x' }, { microBatches: 1 });
+  const reply = (added: string) => {
+    const [next] = driver.open.values();
+    driver.open.clear();
+    return driver.send({ ...answer(next), proof: proofOf('x', added) } as Event);
+  };
+  reply('z');
+  const commands = reply('z').map((command) => command.do);
+  assert.deepEqual(commands.slice(0, 3), ['cancel', 'note', 'clear']);
+  assert.match(notes(driver, 'disputed')[0], /came first is not that of .*: the step begins anew$/);
+});
+
+test('an unlikely sum is checked with all of its step where somebody is there, and counts where two agree', () => {
+  const { driver, work } = checkedRun({ a: 'x', b: 'x' }, { verify: 1e-9 });
+  const [next] = driver.open.values();
+  driver.open.delete(next.assignment.id);
+  driver.send({ ...answer(next), suspicion: 'nonsense' } as Event);
+  assert.equal(notes(driver, 'suspicious').length, 1);
+  const before = driver.log.length;
+  work();
+  assert.equal(driver.state.phase.name, 'finished');
+  const steps = driver.log.slice(before).flatMap((one) => (one.do === 'step' ? ['step'] : []));
+  assert.equal(steps.length, 2);
+  const given = driver.log.filter((one) => one.do === 'assign').length;
+  assert.equal(given, 2 + 2 * 2 + 2, 'once, then each range by two, then a step as ever');
 });

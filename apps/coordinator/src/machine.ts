@@ -1,4 +1,14 @@
 import type { Range } from '@manyhands/core/reduce';
+import {
+  type Answer,
+  type Check,
+  checkers,
+  isChosen,
+  isSame,
+  type Party,
+  type Proof,
+  verdict,
+} from './checks.js';
 import { distribute, evaluationPieces, type Share, shareOut } from './shares.js';
 import { forgiven, measured, overtaken, type Paced, speedsOf } from './speeds.js';
 
@@ -23,6 +33,10 @@ export interface Plan {
   readonly lostAfter: number;
   /** The run ends itself after this time. */
   readonly maxTime: number | null;
+  /** The share of a step's ranges that count only when two workers agree; at 1, no worker is believed alone. */
+  readonly verify: number;
+  /** Decides which; no worker may know it. */
+  readonly seed: number;
 }
 
 export type JobKind = 'train' | 'evaluate';
@@ -34,8 +48,9 @@ export interface Assignment extends Share {
 }
 
 /**
- * The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned and done. A range may
- * be assigned to a second worker as well, where the first one is late: the first whole answer counts.
+ * The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned or answered for a
+ * check, and done. A range may be assigned to a second worker as well, where the first one is late: the first whole answer
+ * counts.
  */
 export interface Job {
   readonly kind: JobKind;
@@ -46,6 +61,7 @@ export interface Job {
   /** Micro-batches whose answers were accepted. */
   readonly done: number;
   readonly failures: number;
+  readonly checks: readonly Check[];
 }
 
 export type Phase =
@@ -56,7 +72,7 @@ export type Phase =
   | { readonly name: 'stepping' | 'concluding' }
   | { readonly name: 'finished' };
 
-export interface Member extends Paced {
+export interface Member extends Paced, Party {
   readonly lastHeard: number;
 }
 
@@ -74,21 +90,36 @@ export interface State {
   readonly improved: boolean;
   readonly members: readonly Member[];
   readonly nextAssignment: number;
+  /** Every range of this step is checked: there was something unlikely in it. */
+  readonly wary: boolean;
+  /** It was told that nobody is there to check. */
+  readonly toldAlone: boolean;
   readonly startedAt: number;
   readonly stop: { readonly reason: string; readonly interrupted: boolean } | null;
 }
 
 export type Event =
-  | { readonly kind: 'joined'; readonly worker: string; readonly threads: number }
+  | {
+      readonly kind: 'joined';
+      readonly worker: string;
+      readonly threads: number;
+      readonly identity: string | null;
+      /** Of machine and backend: one kind computes the same bits. */
+      readonly machine: string;
+    }
   | { readonly kind: 'left'; readonly worker: string; readonly reason: string }
   | { readonly kind: 'heard'; readonly worker: string }
-  /** `count`: micro-batches whose losses came with the answer; `suspicion`: what is unlikely about it. */
+  /**
+   * `count`: micro-batches whose losses came with the answer; `suspicion`: what is unlikely about it; `proof`: where its
+   * range is checked, of what was sent, and the digest of what went into the step's sum.
+   */
   | {
       readonly kind: 'answered';
       readonly worker: string;
       readonly assignment: number;
       readonly count: number;
       readonly suspicion: string | null;
+      readonly proof: { readonly sent: Proof; readonly added: string } | null;
     }
   | { readonly kind: 'failed'; readonly worker: string; readonly assignment: number; readonly reason: string }
   | { readonly kind: 'stepped' }
@@ -104,8 +135,17 @@ export type Command =
   | { readonly do: 'accept'; readonly assignment: Assignment }
   /** Another one has answered for the range: what its worker still computes of it is for nothing. */
   | { readonly do: 'cancel'; readonly assignment: Assignment }
+  /** The step begins anew: what was added to its sum is forgotten. */
+  | { readonly do: 'clear' }
   | { readonly do: 'step' | 'conclude' | 'save' }
   | { readonly do: 'refuse' | 'dismiss'; readonly worker: string; readonly reason: string }
+  /** It is sent away and may not come back; the reason is the evidence. */
+  | {
+      readonly do: 'quarantine';
+      readonly worker: string;
+      readonly identity: string | null;
+      readonly reason: string;
+    }
   | { readonly do: 'note'; readonly event: string; readonly worker?: string; readonly reason: string }
   | { readonly do: 'finish'; readonly reason: string; readonly interrupted: boolean }
   | { readonly do: 'abort'; readonly reason: string };
@@ -134,6 +174,8 @@ export function initialState(
     improved: false,
     members: [],
     nextAssignment: 1,
+    wary: false,
+    toldAlone: false,
     startedAt: now,
     stop: null,
   };
@@ -155,7 +197,10 @@ export function decide(state: State, event: Event, now: number): Decision {
     case 'failed':
       return failed(heard(state, event.worker, now), event, now);
     case 'stepped':
-      return advance({ ...state, step: state.step + 1, improved: false, phase: { name: 'gathering' } }, now);
+      return advance(
+        { ...state, step: state.step + 1, improved: false, wary: false, phase: { name: 'gathering' } },
+        now,
+      );
     case 'evaluated':
       return advance(
         {
@@ -218,7 +263,7 @@ function advance(state: State, now: number): Decision {
 function begin(state: State, kind: JobKind, total: number, now: number): Decision {
   const { members, step } = state;
   if (members.length < Math.max(1, state.plan.minWorkers)) return { state, commands: [] };
-  const job: Job = { kind, step, total, pending: [], assigned: [], done: 0, failures: 0 };
+  const job: Job = { kind, step, total, pending: [], assigned: [], done: 0, failures: 0, checks: [] };
   if (kind === 'evaluate') return handOut(state, { ...job, pending: evaluationPieces(total) }, now);
   const shares = shareOut(speedsOf(members), total);
   const given = new Set(shares.map(({ worker }) => worker));
@@ -226,15 +271,24 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
   return assign({ ...state, members: crew }, job, shares, now);
 }
 
-/** Gives what is pending to the workers that are there, and what is late to those that have nothing to do. */
-function handOut(state: State, job: Job, now: number): Decision {
+/**
+ * Gives what is pending to the workers that are there, what is to be checked to others, and what is late to those that
+ * have nothing to do.
+ */
+function handOut(state: State, whole: Job, now: number): Decision {
+  const job = withoutHopeless(state, whole);
   const { total, assigned } = job;
   const speeds = speedsOf(state.members);
   const few = job.kind === 'evaluate';
   const { shares, pending } = distribute(speeds, assigned, job.pending, { total, few });
+  shares.push(...checksOf(state, job, [...assigned, ...shares]));
+  if (state.stop !== null && state.members.length > 0 && assigned.length + shares.length === 0) {
+    // Only who is not there could decide: better saved than waiting.
+    return advance({ ...state, phase: { name: 'gathering' } }, now);
+  }
   const busy = new Set([...assigned, ...shares].map(({ worker }) => worker));
   const idle = state.members.filter(({ id }) => !busy.has(id));
-  const again = pending.length > 0 ? [] : secondHands(state.members, assigned, idle, now);
+  const again = pending.length > 0 ? [] : secondHands(state.members, job, idle, now);
   const next = assign(state, { ...job, pending }, [...shares, ...again.map(({ share }) => share)], now);
   const notes = again.map(({ share, instead }): Command => {
     const reason = `${share.worker} computes ${countOf(share.range.count)} of ${nameOf(job)} too`;
@@ -261,7 +315,7 @@ function nameOf({ kind, step }: Job): string {
  */
 function secondHands(
   members: readonly Member[],
-  assigned: readonly Assignment[],
+  { assigned, checks }: Job,
   idle: readonly Member[],
   now: number,
 ): { readonly share: Share; readonly instead: string }[] {
@@ -282,19 +336,30 @@ function secondHands(
   }
   late.sort((a, b) => b.wait - a.wait);
   const found: { readonly share: Share; readonly instead: string }[] = [];
-  for (const { id } of [...idle].sort((a, b) => speed(b.id) - speed(a.id))) {
-    const [longest] = late;
+  for (const one of [...idle].sort((a, b) => speed(b.id) - speed(a.id))) {
+    const { id } = one;
+    const index = late.findIndex(
+      ({ share }) => !checkOf(checks, share.range)?.answers.some((answer) => isSame(answer, one)),
+    );
+    const longest = late[index];
     if (longest === undefined || longest.share.range.count / speed(id) > longest.wait) break;
     const { worker, range } = longest.share;
     found.push({ share: { worker: id, range }, instead: worker });
-    late.shift();
+    late.splice(index, 1);
   }
   return found;
 }
 
+/** Whoever has begun a range has not begun a check: that is decided when it is given out first. */
 function assign(state: State, job: Job, shares: readonly Share[], now: number): Decision {
   const given = shares.map((share, i) => ({ ...share, id: state.nextAssignment + i, since: now }));
-  const next: Job = { ...job, assigned: [...job.assigned, ...given] };
+  const checks = given
+    .filter(({ id, range }) => {
+      if (job.kind !== 'train' || isHeld(job.assigned, range) || checkOf(job.checks, range)) return false;
+      return state.wary || isChosen(state.plan, id);
+    })
+    .map(({ range }): Check => ({ range, answers: [] }));
+  const next: Job = { ...job, assigned: [...job.assigned, ...given], checks: [...job.checks, ...checks] };
   const nextAssignment = state.nextAssignment + given.length;
   return {
     state: { ...state, phase: { name: 'computing', job: next }, nextAssignment },
@@ -302,15 +367,24 @@ function assign(state: State, job: Job, shares: readonly Share[], now: number): 
   };
 }
 
-function join(state: State, event: { worker: string; threads: number }, now: number): Decision {
+function join(state: State, event: Extract<Event, { kind: 'joined' }>, now: number): Decision {
   if (state.members.some((member) => member.id === event.worker)) return { state, commands: [] };
   if (state.members.length >= state.plan.maxWorkers) {
     const reason = `the run takes at most ${state.plan.maxWorkers} workers (cluster.maxWorkers)`;
     return { state, commands: [{ do: 'refuse', worker: event.worker, reason }] };
   }
   const threads = Math.max(1, event.threads);
-  const member: Member = { id: event.worker, threads, lastHeard: now, speed: null, lastAnswer: now };
-  const joined = { ...state, members: [...state.members, member] };
+  const { identity, machine: kind } = event;
+  const member: Member = {
+    id: event.worker,
+    identity,
+    kind,
+    threads,
+    lastHeard: now,
+    speed: null,
+    lastAnswer: now,
+  };
+  const joined = { ...state, members: [...state.members, member], toldAlone: false };
   const note: Command = {
     do: 'note',
     event: 'joined',
@@ -333,7 +407,7 @@ function remove(state: State, worker: string, now: number, commands: readonly Co
   const orphans = job.assigned.filter(
     (assignment) => assignment.worker === worker && !isHeld(assigned, assignment.range),
   );
-  const pending = [...job.pending, ...orphans.map((assignment) => assignment.range)];
+  const pending = [...job.pending, ...unanswered(job, orphans)];
   const next = handOut(without, { ...job, pending, assigned }, now);
   if (orphans.length === 0) return { state: next.state, commands: [...commands, ...next.commands] };
   const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
@@ -351,6 +425,11 @@ function heard(state: State, worker: string, now: number): State {
   return { ...state, members };
 }
 
+/** The ranges of assignments that are over, but for those that a check has an answer for: they are not to be split. */
+function unanswered({ checks }: Job, orphans: readonly Assignment[]): Range[] {
+  return orphans.map(({ range }) => range).filter((range) => !checkOf(checks, range)?.answers.length);
+}
+
 function isHeld(assigned: readonly Assignment[], { first }: Range): boolean {
   return assigned.some(({ range }) => range.first === first);
 }
@@ -363,13 +442,29 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now
     return failed(state, { ...event, reason }, now);
   }
   const { job, assignment } = found;
-  const { range } = assignment;
+  const { range, worker } = assignment;
   if (event.suspicion !== null) {
     const reason = `sent ${event.suspicion}, for ${rangeName(range)} of ${nameOf(job)}`;
-    const next = answered(state, { ...event, suspicion: null }, now);
-    const note: Command = { do: 'note', event: 'suspicious', worker: event.worker, reason };
-    return { state: next.state, commands: [note, ...next.commands] };
+    const next = suspect(state, found, { ...event, suspicion: null }, now);
+    return noted({ do: 'note', event: 'suspicious', worker, reason }, next);
   }
+  const check = checkOf(job.checks, range);
+  if (check === null || event.proof === null) return accept(state, found, now);
+  const own = state.members.find(({ id }) => id === worker);
+  if (own === undefined) return { state, commands: [] };
+  const { id, identity, kind } = own;
+  return checked(
+    state,
+    found,
+    [...check.answers, { id, identity, kind, proof: event.proof.sent }],
+    event.proof.added,
+    now,
+  );
+}
+
+/** The answer counts. */
+function accept(state: State, { job, assignment }: Found, now: number): Decision {
+  const { range } = assignment;
   const train = job.kind === 'train';
   const overtakenOnes = job.assigned.filter(
     (other) => other !== assignment && other.range.first === range.first,
@@ -381,14 +476,135 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now
   const paced = train ? pace(state, assignment, overtakenOnes, now) : state;
   const done = job.done + range.count;
   const assigned = job.assigned.filter((other) => other.range.first !== range.first);
+  const checks = job.checks.filter((check) => !isEqual(check.range, range));
   if (done < job.total) {
-    const next = handOut(paced, { ...job, done, assigned }, now);
+    const next = handOut(paced, { ...job, done, assigned, checks }, now);
     return { state: next.state, commands: [...commands, ...next.commands] };
   }
   return {
     state: { ...paced, phase: { name: train ? 'stepping' : 'concluding' } },
     commands: [...commands, { do: train ? 'step' : 'conclude' }],
   };
+}
+
+/** An unlikely answer may be right. Where it can be checked, it is, with all of the step: its sum cannot be taken out. */
+function suspect(
+  state: State,
+  found: Found,
+  event: Extract<Event, { kind: 'answered' }>,
+  now: number,
+): Decision {
+  const { job, assignment } = found;
+  const own = state.members.find(({ id }) => id === assignment.worker);
+  const alone = state.members.every((other) => own === undefined || isSame(own, other));
+  if (state.plan.verify === 0 || alone || checkOf(job.checks, assignment.range) !== null) {
+    return answered(state, event, now);
+  }
+  return anew({ ...state, wary: true }, job, [], now);
+}
+
+/** One more answer for a range that is checked. */
+function checked(
+  state: State,
+  found: Found,
+  answers: readonly Answer[],
+  added: string,
+  now: number,
+): Decision {
+  const { job, assignment } = found;
+  const { range } = assignment;
+  const where = `${rangeName(range)} of ${nameOf(job)}`;
+  const { agreeing, differing } = verdict(answers) ?? { agreeing: [], differing: [] };
+  if (agreeing.length > 0) {
+    if (differing.length > 0) {
+      const liars = differing.filter((one, i) => differing.findIndex((other) => isSame(one, other)) === i);
+      const right = `${namesOf(agreeing)} (${agreeing[0].proof.digest})`;
+      const commands = liars.map(({ id, identity, proof }): Command => {
+        const reason = `its sum for ${where} (${proof.digest}) is not that of ${right}`;
+        return { do: 'quarantine', worker: id, identity, reason };
+      });
+      const members = state.members.filter((member) => !liars.some((liar) => isSame(liar, member)));
+      return anew({ ...state, members }, job, commands, now);
+    }
+    // One that is gone may have sent a part that went in before.
+    if (agreeing.some(({ proof }) => proof.digest === added)) return accept(state, found, now);
+    const reason = `a part of the sum for ${where} that came first is not that of ${namesOf(agreeing)}: the step begins anew`;
+    return anew(state, job, [{ do: 'note', event: 'disputed', reason }], now);
+  }
+  const assigned = job.assigned.filter((other) => other !== assignment);
+  const checks = job.checks.map((check) => (isEqual(check.range, range) ? { range, answers } : check));
+  if (answers.length === 1 && !isHeld(assigned, range) && state.plan.verify < 1) {
+    if (checkers({ range, answers }, state.members).length === 0) {
+      const next = accept({ ...state, toldAlone: true }, found, now);
+      if (state.toldAlone) return next;
+      const reason = 'nobody else is there to check what it computes: it is believed';
+      return noted({ do: 'note', event: 'unverified', worker: assignment.worker, reason }, next);
+    }
+  }
+  const next = handOut(pace(state, assignment, [], now), { ...job, assigned, checks }, now);
+  if (answers.length === 1) return next;
+  const reason = `${namesOf(answers)} computed different sums for ${where}: one more is to decide`;
+  return noted({ do: 'note', event: 'disputed', reason }, next);
+}
+
+/** The step begins anew, with those that are there. */
+function anew(state: State, job: Job, commands: readonly Command[], now: number): Decision {
+  const cancels = job.assigned.map((assignment): Command => ({ do: 'cancel', assignment }));
+  const next = advance({ ...state, phase: { name: 'gathering' } }, now);
+  return { state: next.state, commands: [...cancels, ...commands, { do: 'clear' }, ...next.commands] };
+}
+
+/** Gives ranges that wait for another answer to those who can give one, the least busy first. */
+function checksOf({ members }: State, { checks }: Job, held: readonly Share[]): Share[] {
+  const speeds = speedsOf(members);
+  const shares: Share[] = [];
+  for (const check of checks) {
+    const { range, answers } = check;
+    if (answers.length === 0 || held.some((share) => isEqual(share.range, range))) continue;
+    const load = (worker: string) =>
+      [...held, ...shares].reduce((sum, share) => sum + (share.worker === worker ? share.range.count : 0), 0);
+    const time = ({ id }: Member) => (load(id) + range.count) / (speeds.get(id) ?? 1);
+    const [first, ...others] = checkers(check, members);
+    if (first === undefined) continue;
+    const { id } = others.reduce((best, other) => (time(other) < time(best) ? other : best), first);
+    shares.push({ worker: id, range });
+  }
+  return shares;
+}
+
+/**
+ * Gives up checks that nobody is there for, unless no worker is believed alone, or some have differed: the range is
+ * computed again and counts as one that was not chosen.
+ */
+function withoutHopeless({ plan, members }: State, job: Job): Job {
+  if (plan.verify === 1) return job;
+  const hopeless = job.checks.filter((check) => {
+    if (check.answers.length !== 1 || isHeld(job.assigned, check.range)) return false;
+    return members.length > 0 && checkers(check, members).length === 0;
+  });
+  if (hopeless.length === 0) return job;
+  return {
+    ...job,
+    checks: job.checks.filter((check) => !hopeless.includes(check)),
+    pending: [...job.pending, ...hopeless.map(({ range }) => range)],
+  };
+}
+
+/** The check of exactly that range; null where it is not checked. */
+export function checkOf(checks: readonly Check[], range: Range): Check | null {
+  return checks.find((check) => isEqual(check.range, range)) ?? null;
+}
+
+function isEqual(one: Range, other: Range): boolean {
+  return one.first === other.first && one.count === other.count;
+}
+
+function namesOf(parties: readonly Party[]): string {
+  return [...new Set(parties.map(({ id }) => id))].join(' and ');
+}
+
+function noted(note: Command, { state, commands }: Decision): Decision {
+  return { state, commands: [note, ...commands] };
 }
 
 /** What an answer tells of the speed of those that had its range. */
@@ -420,17 +636,23 @@ function failed(
     return { state: { ...state, phase: { name: 'finished' } }, commands: [{ do: 'abort', reason }] };
   }
   const assigned = job.assigned.filter((other) => other !== assignment);
-  const pending = isHeld(assigned, assignment.range) ? job.pending : [...job.pending, assignment.range];
+  const orphans = isHeld(assigned, assignment.range) ? [] : [assignment];
+  const pending = [...job.pending, ...unanswered(job, orphans)];
   const next = handOut(state, { ...job, failures, pending, assigned }, now);
   const note: Command = { do: 'note', event: 'failed', worker: event.worker, reason: event.reason };
   return { state: next.state, commands: [note, ...next.commands] };
+}
+
+interface Found {
+  readonly job: Job;
+  readonly assignment: Assignment;
 }
 
 /** The assignment if its worker still holds it; null where it is over, or was given to another. */
 export function findAssignment(
   state: State,
   event: { readonly worker: string; readonly assignment: number },
-): { readonly job: Job; readonly assignment: Assignment } | null {
+): Found | null {
   if (state.phase.name !== 'computing') return null;
   const { job } = state.phase;
   const assignment = job.assigned.find(
@@ -478,8 +700,11 @@ function stop(state: State, request: { reason: string; interrupted: boolean }, n
     const hopeless = stopping.members.length === 0 ? { ...stopping, evaluatedAt: stopping.step } : stopping;
     return advance(hopeless, now);
   }
-  if (stopping.phase.name === 'computing' && stopping.members.length === 0) {
-    return advance({ ...stopping, evaluatedAt: stopping.step, phase: { name: 'gathering' } }, now);
+  if (stopping.phase.name === 'computing') {
+    if (stopping.members.length === 0) {
+      return advance({ ...stopping, evaluatedAt: stopping.step, phase: { name: 'gathering' } }, now);
+    }
+    if (stopping.phase.job.assigned.length === 0) return handOut(stopping, stopping.phase.job, now);
   }
   return { state: stopping, commands: [] };
 }
@@ -495,6 +720,10 @@ export function waitingFor(state: State): string | null {
     const { total, done, assigned } = phase.job;
     const job = nameOf(phase.job);
     if (members.length === 0) return `a worker to go on with ${job}`;
+    const [open] = phase.job.checks.filter(({ answers }) => answers.length > 0);
+    if (assigned.length === 0 && open !== undefined) {
+      return `another worker, to check what ${namesOf(open.answers)} computed for ${rangeName(open.range)} of ${job}`;
+    }
     const slow = new Set(assigned.map((assignment) => assignment.worker));
     return `${total - done} of ${total} micro-batches of ${job} from ${[...slow].join(', ')}`;
   }

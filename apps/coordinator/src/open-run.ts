@@ -74,6 +74,8 @@ export interface OpenRun {
    */
   rollBack(): Promise<void>;
   event(line: EventLine): void;
+  /** Identities of workers that were quarantined before this process, and why. */
+  readonly quarantined: ReadonlyMap<string, string>;
   close(): Promise<void>;
 }
 
@@ -191,6 +193,7 @@ export async function openRun(options: {
         const then = 'state' in back ? back.state.steering : undefined;
         run.steering = rolledBack(config.steering, run.steering, then ?? null);
       },
+      quarantined: resume ? readQuarantined(directory.events.path) : new Map(),
       save() {
         const saved = save();
         saving = saved.catch(() => {}); // told to the caller
@@ -257,6 +260,14 @@ export async function openRun(options: {
 /** In memory that nobody else writes. */
 function copies(arrays: Readonly<Record<string, Float32Array>>): Record<string, Float32Array> {
   return Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, values.slice()]));
+}
+
+function readQuarantined(path: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { event, identity, reason } of readJournal(path)) {
+    if (event === 'quarantined' && typeof identity === 'string') found.set(identity, String(reason));
+  }
+  return found;
 }
 
 function warnOfShortText(data: TokenData, config: RunConfig, report: (event: RunEvent) => void): void {

@@ -50,6 +50,8 @@ class Listener extends EventEmitter {
     this.said.push({ name, values });
     this.emit(name, ...values);
   }
+  unwelcome = (identity: string) => this.barred.get(identity) ?? null;
+  readonly barred = new Map<string, string>();
   ready = (session: WorkerSession) => this.tell('ready', session);
   heard = (worker: string) => this.tell('heard', worker);
   readonly sum = new Float32Array(invitation.size);

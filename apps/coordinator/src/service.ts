@@ -28,6 +28,8 @@ export interface WorkerSession {
   readonly threads: number;
   /** The backend and device in the worker's own words. */
   readonly device: string;
+  /** What decides the bits of its results: machine, backend and device. */
+  readonly kind: string;
   readonly hasData: boolean;
   assign(assignment: Assignment): void;
   /** What was assigned is done by another. */
@@ -39,6 +41,8 @@ export interface WorkerSession {
 
 /** What the service tells the run. A session's id is in every call after `ready` and before `gone`. */
 export interface ServiceListener {
+  /** Why the worker of a certificate may not come in; null where it may. */
+  unwelcome(identity: string): string | null;
   ready(session: WorkerSession): void;
   heard(worker: string): void;
   /** A piece of the sum for an assignment, by that version of the weights; `values` is valid during the call only. */
@@ -227,6 +231,8 @@ export function createService({
             return refuse(`a worker names its process in ${MAXIMUM_PROCESS_BYTES} bytes at most`);
           }
           const process = hello.process.toString('hex');
+          const barred = identity === null ? null : listener.unwelcome(identity);
+          if (barred !== null) return refuse(barred);
           greeted = true;
           door.joined(peer);
           joined += 1;
@@ -261,11 +267,13 @@ export function createService({
           // Only where the processor computes are there choices; a worker on a GPU leaves them to the next.
           turn?.settle(message.ready.backend === 'cpu' ? message.ready.choices : null);
           ready = true;
+          const device = clean(`${message.ready.backend} (${message.ready.mode}, ${message.ready.device})`);
           listener.ready({
             id,
             identity,
             threads: hello.threads,
-            device: clean(`${message.ready.backend} (${message.ready.mode}, ${message.ready.device})`),
+            device,
+            kind: `${hello.machine}: ${device}`,
             hasData: message.ready.hasData,
             assign: (assignment) => write({ assignment }),
             cancel: (assignment) => write({ cancel: { assignment } }),

@@ -89,11 +89,20 @@ export class Trainer {
     return targets > 0 ? this.stepper.norm() / targets : 0;
   }
 
-  /** Adds a piece of the sum of the gradients over a node of the batch's tree; `values` is only read. */
-  add(range: Range, piece: Piece, values: Float32Array): void {
+  /**
+   * Adds a piece of the sum of the gradients over a node of the batch's tree; `values` is only read. False where that was
+   * there already.
+   */
+  add(range: Range, piece: Piece, values: Float32Array): boolean {
     const began = performance.now();
-    this.sum.add(range, piece, values);
+    const added = this.sum.add(range, piece, values);
     span('reduce', began, { step: this.step, piece: piece.index });
+    return added;
+  }
+
+  /** Forgets what was added to this step's sum. */
+  clear(): void {
+    this.sum.clear();
   }
 
   /**

@@ -14,4 +14,6 @@ ChunkMemory.prototype.partialSum = function (assignment, version, piece, size) {
   }
   return honest.call(this, assignment, version, piece, size);
 };
-await import('./worker-process.js');
+await import('./worker-process.js').catch(() => {
+  process.exitCode = 1; // sent away, as it should be
+});

@@ -33,6 +33,9 @@ const COUNTED_FROM_ZERO = [
   'rollback',
   'suspicious',
   'overfitting',
+  'unverified',
+  'disputed',
+  'quarantined',
 ];
 /** From a step of a small model on one machine to one over a slow line. */
 const STEP_SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];

@@ -62,6 +62,7 @@ async function setUp(limits: TokenLimits = {}) {
   const { authority } = await Authority.create();
   const token = await JoinToken.open(out, limits);
   const events = new EventEmitter();
+  const barred = new Map<string, string>();
   const lines: string[] = [];
   const door = new Door(token, { kind: 'certificate', authority }, (line) => {
     lines.push(line);
@@ -72,6 +73,7 @@ async function setUp(limits: TokenLimits = {}) {
     ready: ({ id }) => void events.emit('ready', id),
     heard: tell('heard'),
     summing: () => {},
+    unwelcome: (identity) => barred.get(identity) ?? null,
     summed: tell('summed'),
     evaluated: () => {},
     failed: () => {},
@@ -90,7 +92,7 @@ async function setUp(limits: TokenLimits = {}) {
     door.close();
   });
   const line = async () => (await once(events, 'line'))[0] as string;
-  return { out, authority, token, events, lines, line, port };
+  return { out, authority, token, events, barred, lines, line, port };
 }
 
 type Scene = Awaited<ReturnType<typeof setUp>>;
@@ -430,4 +432,21 @@ test('a coordinator with another authority is not spoken to', async () => {
       !error.message.includes(scene.token.secret),
   );
   assert.deepEqual(scene.lines, []);
+});
+
+test('a worker that is quarantined is told why at its hello, and others of the run are not', async () => {
+  const scene = await setUp();
+  const [one, other] = [await enrolIn(scene), await enrolIn(scene)];
+  await takePart(scene, one);
+  scene.barred.set(
+    new X509Certificate(one.own.certificate).subject.replace('CN=', ''),
+    'it is quarantined: it lied',
+  );
+  const { client, metadata } = dial(scene, one);
+  const work = client.Work(metadata);
+  work.on('error', () => {});
+  const answered = once(work, 'data');
+  work.write({ hello });
+  assert.equal((await answered)[0].refusal?.reason, 'it is quarantined: it lied');
+  await assertAtWork(scene, await takePart(scene, other));
 });

@@ -17,6 +17,9 @@ export const BUGS = {
   'forgotten-directory-flush': 'the name of a checkpoint is not flushed',
   'unflushed-name': 'a run goes on from a checkpoint whose name may be lost yet',
   'damaged-counts': 'a damaged checkpoint counts among those that are kept',
+  'believed-liar': 'a sum that is to be checked counts whatever the others computed',
+  'forgiven-liar': 'a worker that was found to lie may go on',
+  'kept-lie': 'the sum that a liar had a part in is not forgotten',
   'endless-memory': 'the progress of uploads is remembered for ever',
 } as const;
 

@@ -33,6 +33,8 @@ export class Judge {
   /** Checkpoints that must outlast everything but harm done to them. */
   private readonly promised = new Set<number>();
   private readonly harmed = new Set<number>();
+  /** Names of workers that this life of the coordinator sent away. */
+  private readonly quarantined = new Set<string>();
   readonly evaluations = new Set<number>();
   interrupted = false;
   private endedAt = 0;
@@ -56,6 +58,7 @@ export class Judge {
     this.ledger = null;
     this.lastId = 0;
     this.patience.clear();
+    this.quarantined.clear();
     for (const step of savedSteps(run)) {
       if (this.harmed.has(step)) continue;
       const content = readCheckpoint(run, step);
@@ -168,6 +171,12 @@ export class Judge {
         case 'conclude':
           this.completed();
           break;
+        case 'clear':
+          this.ledger = null;
+          break;
+        case 'quarantine':
+          this.sentAway(command.identity);
+          break;
         case 'dismiss':
           this.dismissed(command.worker);
           break;
@@ -180,7 +189,8 @@ export class Judge {
     if (event.kind === 'heard') return;
     if (this.ledger !== null && (event.kind === 'failed' || event.kind === 'answered'))
       this.ledger.failures += 1;
-    this.bounded(state, uploads);
+    const cleared = commands.some((command) => command.do === 'clear');
+    this.bounded(state, cleared ? 0 : uploads);
     if (state.phase.name === 'computing') this.covered(state);
     if (event.kind === 'tick') this.noticed(state);
     const idle = state.phase.name === 'gathering' || state.phase.name === 'computing';
@@ -215,7 +225,16 @@ export class Judge {
     if (![...before.members, ...state.members].some((member) => member.id === worker)) {
       this.broken(`micro-batches ${words(range)} are given to ${worker}, who is not there`);
     }
+    const name = worker.slice(0, worker.lastIndexOf('-'));
+    if (this.quarantined.has(name)) this.broken(`${worker} is given work, but ${name} is quarantined`);
     this.ledger.given.set(id, assignment);
+  }
+
+  private sentAway(name: string | null): void {
+    if (!this.scenario.workers.some((worker) => worker.liar && worker.name === name)) {
+      this.broken(`${name} is quarantined, who does not lie`);
+    }
+    if (name !== null) this.quarantined.add(name);
   }
 
   private accepted(id: number): void {
@@ -254,6 +273,7 @@ export class Judge {
       mark(range);
     }
     for (const range of job.pending) mark(range);
+    for (const { range, answers } of job.checks) if (answers.length > 0) mark(range);
     const idle = members.find(({ id }) => !job.assigned.some(({ worker }) => worker === id));
     if (job.pending.length > 0 && idle !== undefined) {
       this.broken(`${idle.id} is idle while micro-batches ${words(job.pending[0])} wait`);

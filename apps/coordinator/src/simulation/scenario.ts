@@ -36,6 +36,8 @@ export interface WorkerNature {
   readonly pace: number;
   /** Never comes back once it is gone. */
   readonly mortal: boolean;
+  /** Sends other sums than it computes. */
+  readonly liar: boolean;
 }
 
 /** Everything that a seed decides before the first event. Times are in virtual milliseconds. */
@@ -105,18 +107,22 @@ export function scenarioOf(request: Request): Scenario {
       threads,
       pace: honest ? pace / threads : dice.magnitude(pace / 8, pace * 8),
       mortal: i >= minWorkers && dice.chance(0.2),
+      liar: false,
     };
   });
+  const checking = checkingOf(seed, many ? [] : workers, minWorkers);
   const plan: Plan = {
     steps,
     microBatches,
     evaluationBatches: dice.integer(0, 9),
     evalEvery,
     checkpointEvery: dice.integer(0, 3),
-    minWorkers,
+    minWorkers: checking.minWorkers,
     maxWorkers: crew + dice.integer(0, 2),
     lostAfter,
     maxTime: dice.chance(0.1) ? dice.integer(5, 60) * 1000 : null,
+    verify: checking.verify,
+    seed,
   };
   const faults = FAULT_NAMES.filter(() => dice.chance(0.4));
   const chances = {
@@ -129,7 +135,8 @@ export function scenarioOf(request: Request): Scenario {
   // What the slowest of those that stay would need alone for everything, twice, and what is waited for in between.
   const evaluated = evalEvery > 0 ? plan.evaluationBatches * (2 + steps / evalEvery) : 0;
   const slowest = Math.max(...workers.filter(({ mortal }) => !mortal).map(({ pace }) => pace));
-  const work = (steps * microBatches + evaluated) * slowest;
+  const times = checking.verify === 0 ? 1 : 4;
+  const work = (times * steps * microBatches + evaluated) * slowest;
   const operationTime = dice.magnitude(0.1, 60);
   const waits = 3 * LONGEST_FAULT + 4 * lostAfter + steps * (1500 + MOST_OPERATIONS * operationTime);
   return {
@@ -138,7 +145,7 @@ export function scenarioOf(request: Request): Scenario {
     bug,
     plan,
     keepLast: dice.chance(0.5) ? 1 : dice.integer(2, 3),
-    workers,
+    workers: workers.map((worker) => ({ ...worker, liar: worker === checking.liar })),
     heartbeat: lostAfter / dice.integer(3, 6),
     stepTime: dice.magnitude(1, 300),
     operationTime,
@@ -150,4 +157,19 @@ export function scenarioOf(request: Request): Scenario {
     calmFrom,
     deadline: calmFrom + 2 * work + waits,
   };
+}
+
+/**
+ * Whether ranges are computed twice. With a liar all of them are, and two stay that do not lie: a share of the lies is
+ * not found, and two that differ need a third.
+ */
+function checkingOf(seed: number, workers: readonly WorkerNature[], minWorkers: number) {
+  const dice = new Dice(seed, 3);
+  const staying = workers.filter(({ mortal }) => !mortal);
+  if (staying.length > 2 && dice.chance(0.4)) {
+    const liar = dice.pick(staying);
+    return { verify: 1, liar, minWorkers: Math.min(minWorkers, workers.length - 1) };
+  }
+  const verify = workers.length > 0 && dice.chance(0.2) ? dice.between(0.05, 0.99) : 0;
+  return { verify, liar: null, minWorkers };
 }

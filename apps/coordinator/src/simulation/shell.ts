@@ -1,5 +1,6 @@
 import {
   type Command,
+  checkOf,
   type Decision,
   decide,
   type Event,
@@ -7,6 +8,7 @@ import {
   initialState,
   type State,
 } from '../machine.js';
+import { Proofs } from '../proofs.js';
 import { PIECES } from './arithmetic.js';
 import { type Bug, forgetRanges } from './bugs.js';
 import { type Content, type Milestone, repairBest, save } from './checkpoints.js';
@@ -58,6 +60,9 @@ export class Shell implements CoordinatorEnd {
   private busy = false;
   /** By assignment: the piece of its sum that comes next. */
   private readonly uploads = new Map<number, number>();
+  private readonly proofs: Proofs;
+  /** Names of workers that may not come back. */
+  private readonly quarantined = new Set<string>();
   private readonly trainer: SimulatedTrainer;
 
   constructor(
@@ -66,6 +71,7 @@ export class Shell implements CoordinatorEnd {
     from: Content | null,
   ) {
     this.process = host.process;
+    this.proofs = new Proofs(world.scenario.seed);
     this.trainer = new SimulatedTrainer(world, host.run, from);
     const { version, evaluatedAt } = this.trainer;
     this.state = initialState(world.scenario.plan, { step: version.step, evaluatedAt }, host.clock());
@@ -92,8 +98,18 @@ export class Shell implements CoordinatorEnd {
     this.world.judge.heard(id);
     switch (word.kind) {
       case 'ready':
+        if (this.quarantined.has(link.name)) {
+          this.hangUp(id, 'it is quarantined');
+          break;
+        }
         session.ready = true;
-        this.post({ kind: 'joined', worker: id, threads: word.threads });
+        this.post({
+          kind: 'joined',
+          worker: id,
+          threads: word.threads,
+          identity: link.name,
+          machine: 'any',
+        });
         break;
       case 'heartbeat':
         this.heard(id);
@@ -113,6 +129,11 @@ export class Shell implements CoordinatorEnd {
   }
 
   private welcome(link: Link): void {
+    if (this.quarantined.has(link.name)) {
+      link.orders.send({ kind: 'refusal', reason: 'it is quarantined' });
+      link.orders.send({ kind: 'hung up' });
+      return;
+    }
     this.joined += 1;
     const id = `${link.name}-${this.joined}`;
     link.session = id;
@@ -163,7 +184,11 @@ export class Shell implements CoordinatorEnd {
       return;
     }
     this.uploads.set(assignment, next - 1);
-    this.guard(() => this.trainer.add(found.assignment.range, piece, values));
+    const { range } = found.assignment;
+    this.guard(() => {
+      const added = this.trainer.add(range, piece, values);
+      if (checkOf(found.job.checks, range) !== null) this.proofs.piece(assignment, range, values, added);
+    });
   }
 
   private failed(worker: string, assignment: number, reason: string): void {
@@ -171,7 +196,17 @@ export class Shell implements CoordinatorEnd {
   }
 
   private answered(worker: string, assignment: number, losses: readonly number[]): void {
-    this.post({ kind: 'answered', worker, assignment, count: losses.length, suspicion: null }, losses);
+    const found = findAssignment(this.state, { worker, assignment });
+    const job = found?.job;
+    const range = found?.assignment.range;
+    const isChecked = job !== undefined && range !== undefined && checkOf(job.checks, range) !== null;
+    const told = { sums: losses, targets: losses.map(() => 1) };
+    const proof =
+      isChecked && this.bug !== 'believed-liar' ? this.proofs.whole(assignment, range, told) : null;
+    const verifying = this.state.plan.verify > 0;
+    const suspicion =
+      verifying && job?.kind === 'train' && this.world.chance('failed') ? 'a strange sum' : null;
+    this.post({ kind: 'answered', worker, assignment, count: losses.length, suspicion, proof }, losses);
     if (this.bug === 'counted-twice') this.world.judge.acceptAnyway(assignment);
   }
 
@@ -221,6 +256,15 @@ export class Shell implements CoordinatorEnd {
       case 'accept':
         this.trainer.note(command.assignment.range, losses ?? []);
         break;
+      case 'clear':
+        this.trainer.clear();
+        this.forgetSums();
+        break;
+      case 'quarantine':
+        if (this.bug === 'forgiven-liar') break;
+        if (command.identity !== null) this.quarantined.add(command.identity);
+        this.hangUp(command.worker, command.reason);
+        break;
       case 'step':
         this.process.after(this.world.scenario.stepTime, () => this.guard(() => this.step()));
         break;
@@ -266,7 +310,12 @@ export class Shell implements CoordinatorEnd {
   }
 
   private endJob(): void {
-    if (this.bug !== 'endless-memory') this.uploads.clear();
+    if (this.bug !== 'endless-memory') this.forgetSums();
+  }
+
+  private forgetSums(): void {
+    this.uploads.clear();
+    this.proofs.clear();
   }
 
   private save(): void {

@@ -33,6 +33,9 @@ const SENTENCES: Readonly<Record<Bug, RegExp>> = {
   'forgotten-directory-flush': /^(the run goes on from step \d+ though|the run is over, but the newest)/,
   'unflushed-name': /^(the run goes on from step \d+ though|the run is over, but the newest)/,
   'damaged-counts': /^the run (ends at step \d+, which is not on the disk|goes on from step \d+ though)/,
+  'believed-liar': /^(the sum of step \d+ is of other weights|micro-batch \d+ is (NaN|\d) times)/,
+  'forgiven-liar': /^w\d-\d+ is given work, but w\d is quarantined$/,
+  'kept-lie': /^(the sum of step \d+ is of other weights|the run is not over)/,
   'endless-memory': /^\d+ uploads are remembered of \d+ assignments$/,
 };
 
@@ -95,6 +98,11 @@ test('everything that may happen does, somewhere', () => {
     '→ dismiss',
     '→ refuse',
     '→ cancel',
+    '→ clear',
+    '→ quarantine',
+    'note disputed',
+    'note unverified',
+    'note suspicious',
     'lost',
     'out of memory',
     'where 1 was expected',

@@ -18,6 +18,7 @@ export function ordered(command: Command): string {
       const { id, worker, range } = command.assignment;
       return `  → ${command.do} #${id} ${worker} ${range.first} … ${range.first + range.count - 1}`;
     }
+    case 'quarantine':
     case 'refuse':
     case 'dismiss':
       return `  → ${command.do} ${command.worker}: ${command.reason}`;

@@ -37,10 +37,17 @@ export class SimulatedTrainer {
     return this.journal.lines.at(-1) ?? -1;
   }
 
-  /** Adds a piece of the sum over a node. */
-  add(range: Range, piece: number, values: Float32Array): void {
-    this.sums[piece].add(range, { index: 0, from: 0, to: values.length }, values);
+  /** Adds a piece of the sum over a node; false where it was there already. */
+  add(range: Range, piece: number, values: Float32Array): boolean {
+    const added = this.sums[piece].add(range, { index: 0, from: 0, to: values.length }, values);
     if (this.world.scenario.bug === 'arrival-order') this.addStray(piece, values);
+    return added;
+  }
+
+  /** Forgets the step under way. */
+  clear(): void {
+    this.losses = [];
+    if (this.world.scenario.bug !== 'kept-lie') for (const sum of this.sums) sum.clear();
   }
 
   addStray(piece: number, values: Float32Array): void {

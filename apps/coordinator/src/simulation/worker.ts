@@ -196,10 +196,12 @@ export class SimulatedWorker implements WorkerEnd {
         return;
       }
       const { microBatches } = world.scenario.plan;
+      const lies = this.nature.liar && world.dice.chance(0.3);
       const copies = world.chance('doubled') ? 2 : 1;
       for (let copy = 0; copy < copies; copy++) {
         for (let piece = PIECES - 1; piece >= 0; piece--) {
           const values = partialSum(weights, step, piece, range, microBatches);
+          if (lies) values[0] = world.dice.chance(0.2) ? Number.NaN : values[0] + 1;
           if (world.chance('failed')) continue; // a worker that sends nonsense: a piece is missing
           link.sums.send({ kind: 'piece', assignment: assignment.id, piece, values });
         }

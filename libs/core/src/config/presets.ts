@@ -51,6 +51,7 @@ const nano: FilledConfig = {
     maxWorkers: 1024,
     heartbeatSeconds: 2,
     lostAfterSeconds: 15,
+    verify: 0,
     listen: '127.0.0.1:0',
   },
 };

@@ -205,6 +205,11 @@ export const sections = {
       .number({ error: 'a number of seconds from 0.2 to 86400' })
       .min(0.2, 'a number of seconds from 0.2 to 86400')
       .max(86400, 'a number of seconds from 0.2 to 86400'),
+    /** The share of a step's ranges that a second worker computes too; at 1 no worker is believed alone. */
+    verify: z
+      .number({ error: 'a number from 0 to 1' })
+      .min(0, 'a number from 0 to 1')
+      .max(1, 'a number from 0 to 1'),
     listen: address(),
   }),
 } as const;

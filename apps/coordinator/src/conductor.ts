@@ -280,7 +280,7 @@ export class Conductor implements ServiceListener {
         break;
       case 'clear':
         this.run.trainer.clear();
-        this.forgetSums();
+        this.endJob();
         break;
       case 'step':
         this.step().then(

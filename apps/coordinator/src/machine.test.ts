@@ -584,6 +584,18 @@ test('a run that only waits for who could decide ends at once when it is stopped
   assert.equal(one.driver.state.step, 0);
 });
 
+test('a step that is given up for its end is forgotten before the last evaluation', () => {
+  const changes = { microBatches: 1, maxTime: 500, evaluationBatches: 1, evalEvery: 5, steps: 9 };
+  const { driver, work } = checkedRun({ a: 'x', b: 'y' }, changes);
+  work();
+  driver.now = 600;
+  driver.log.length = 0;
+  driver.send({ kind: 'stop', reason: 'its time is over', interrupted: false });
+  work();
+  const does = driver.log.map((one) => one.do);
+  assert.ok(does.includes('finish') && does.indexOf('clear') >= 0);
+});
+
 test('alone a worker is believed, and that is told once; with verify at 1 it is not', () => {
   const { driver, work } = checkedRun({ a: 'x' }, { verify: 0.999 });
   work();

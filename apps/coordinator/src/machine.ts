@@ -284,7 +284,7 @@ function handOut(state: State, whole: Job, now: number): Decision {
   shares.push(...checksOf(state, job, [...assigned, ...shares]));
   if (state.stop !== null && state.members.length > 0 && assigned.length + shares.length === 0) {
     // Only who is not there could decide: better saved than waiting.
-    return advance({ ...state, phase: { name: 'gathering' } }, now);
+    return anew(state, job, [], now);
   }
   const busy = new Set([...assigned, ...shares].map(({ worker }) => worker));
   const idle = state.members.filter(({ id }) => !busy.has(id));
@@ -547,7 +547,7 @@ function checked(
   return noted({ do: 'note', event: 'disputed', reason }, next);
 }
 
-/** The step begins anew, with those that are there. */
+/** The step begins anew, with those that are there; where the run is to stop, never. */
 function anew(state: State, job: Job, commands: readonly Command[], now: number): Decision {
   const cancels = job.assigned.map((assignment): Command => ({ do: 'cancel', assignment }));
   const next = advance({ ...state, phase: { name: 'gathering' } }, now);

@@ -29,7 +29,8 @@ test('a sum that is not finite is written down, with the worker that sent it', a
   const steps = { steps: 3, seed: 7, evalEvery: 0, checkpointEvery: 0, reproducible: true };
   const config = tinyConfig(folder, { run: steps, cluster: { minWorkers: 2 } });
   let liar = false;
-  const { summary } = await run(config, join(folder, 'nan'), {
+  const out = join(folder, 'nan');
+  const over = run(config, out, {
     threads: [1],
     during(event, stage) {
       if (event.kind !== 'status' || liar) return;
@@ -37,7 +38,8 @@ test('a sum that is not finite is written down, with the worker that sent it', a
       stage.fork(1, { what: 'nan', from: 2 });
     },
   });
-  const told = events(summary.out).filter(({ event }) => event === 'suspicious');
+  await assert.rejects(over, /The last step at step 3 is not finite/);
+  const told = events(out).filter(({ event }) => event === 'suspicious');
   assert.ok(told.length > 0);
   for (const { worker, step, reason } of told) {
     assert.match(worker ?? '', /^outside-\d+$/);

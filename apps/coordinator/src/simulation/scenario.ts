@@ -168,7 +168,7 @@ function checkingOf(seed: number, workers: readonly WorkerNature[], minWorkers: 
   const staying = workers.filter(({ mortal }) => !mortal);
   if (staying.length > 2 && dice.chance(0.4)) {
     const liar = dice.pick(staying);
-    return { verify: 1, liar, minWorkers: Math.min(minWorkers, workers.length - 1) };
+    return { verify: 1, liar, minWorkers: Math.min(minWorkers, staying.length - 1) };
   }
   const verify = workers.length > 0 && dice.chance(0.2) ? dice.between(0.05, 0.99) : 0;
   return { verify, liar: null, minWorkers };

@@ -146,7 +146,7 @@ test('evaluations and checkpoints come when they are due, the evaluation first, 
 
 test('an evaluation that finds the run converged is its last: saved as the best, then the end', () => {
   const driver = new Driver({ steps: 9, evaluationBatches: 3, evalEvery: 2 });
-  driver.send({ kind: 'joined', worker: 'a', threads: 1 });
+  driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });
   driver.work();
   const evaluated = driver.log.findIndex(({ do: what }) => what === 'conclude');
   assert.ok(evaluated >= 0);

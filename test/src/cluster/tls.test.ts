@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type RunEvent, startCoordinator } from '@manyhands/coordinator';
@@ -70,4 +70,41 @@ test('over TLS, two workers with certificates reach the weights of the calm run'
     assert.ok(!readFileSync(join(out, file), 'utf8').includes(token), `${file} holds no secret`);
   }
   assert.ok(readdirSync(out).includes('ca.pem'));
+});
+
+test('a worker that was quarantined does not come back to the resumed run, and its evidence is told', async () => {
+  const out = join(folder, 'quarantined');
+  const open = (resume: boolean, listen: string, report: (event: RunEvent) => void) =>
+    startCoordinator({ config, out, resume, listen, tls: true, report });
+  let identity = '';
+  const first = await open(false, '127.0.0.1:0', (event) => {
+    if (event.kind === 'worker') identity ||= /^(\S+)-\d+ joined/.exec(event.text)?.[1] ?? '';
+    if (event.kind === 'step' && event.step === 2) first.stop();
+  });
+  const worker = startWorker({
+    join: first.joinUrl,
+    threads: 1,
+    backend: 'cpu',
+    name: 'guest',
+    report: () => {},
+  });
+  const ended = assert.rejects(worker.done, /cannot join the run at .*: it is quarantined: it lied\.$/);
+  await first.done;
+  const line = {
+    time: '',
+    event: 'quarantined',
+    step: 2,
+    worker: `${identity}-1`,
+    identity,
+    reason: 'it lied',
+  };
+  appendFileSync(join(out, 'events.jsonl'), `${JSON.stringify(line)}\n`);
+  const joined: string[] = [];
+  const second = await open(true, new URL(first.joinUrl).host, (event) => {
+    if (event.kind === 'worker') joined.push(event.text);
+  });
+  await ended;
+  second.stop();
+  await second.done;
+  assert.deepEqual(joined, []);
 });

@@ -75,7 +75,7 @@ test('over TLS, two workers with certificates reach the weights of the calm run'
 test('a worker that was quarantined does not come back to the resumed run, and its evidence is told', async () => {
   const out = join(folder, 'quarantined');
   const open = (resume: boolean, listen: string, report: (event: RunEvent) => void) =>
-    startCoordinator({ config, out, resume, listen, tls: true, report });
+    startCoordinator({ config, out, resume, listen, tls: true, workersWait: true, report });
   let identity = '';
   const first = await open(false, '127.0.0.1:0', (event) => {
     if (event.kind === 'worker') identity ||= /^(\S+)-\d+ joined/.exec(event.text)?.[1] ?? '';

@@ -1,8 +1,8 @@
 import { sampleWindows, type Window } from '@manyhands/core/data';
 import type { Shape, Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
 import type { EvaluationBatch } from './evaluation.js';
-import type { Assignment, JobKind } from './machine.js';
 import type { OpenRun } from './open-run.js';
+import type { Assignment, JobKind } from './state.js';
 
 /** What the micro-batches of a step or an evaluation consist of, and how a worker is told. */
 export class Batches {

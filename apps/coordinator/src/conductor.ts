@@ -3,28 +3,28 @@ import { microBatchCount } from '@manyhands/core/config';
 import { span } from '@manyhands/core/trace';
 import { type Piece, pieceCount, type Shape } from '@manyhands/proto';
 import { Batches } from './batches.js';
+import { checkOf } from './checks.js';
 import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
 import { Helm } from './helm.js';
-import {
-  type Assignment,
-  type Command,
-  checkOf,
-  decide,
-  type Event,
-  findAssignment,
-  initialState,
-  type JobKind,
-  type State,
-  waitingFor,
-} from './machine.js';
+import { decide } from './machine.js';
 import type { RunSample } from './observe/index.js';
 import type { EventLine, OpenRun } from './open-run.js';
 import { Progress } from './progress.js';
 import { Proofs } from './proofs.js';
 import type { ServiceListener, WorkerSession } from './service.js';
+import {
+  type Assignment,
+  type Command,
+  type Event,
+  findAssignment,
+  initialState,
+  type JobKind,
+  type State,
+} from './state.js';
 import { type Losses, SumWatch } from './sum-watch.js';
 import type { WeightsFeed } from './weights-feed.js';
+import { waitingFor } from './words.js';
 
 const TICK_MILLISECONDS = 250;
 /** Whatever takes longer says what it waits for. */

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  type Command,
-  decide,
-  type Event,
-  initialState,
-  type Plan,
-  type State,
-  waitingFor,
-} from './machine.js';
+import { decide } from './machine.js';
+import { type Command, type Event, initialState, type Plan, type State } from './state.js';
+import { waitingFor } from './words.js';
 
 const plan: Plan = {
   steps: 3,

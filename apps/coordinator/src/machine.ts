@@ -3,14 +3,29 @@ import {
   type Answer,
   type Check,
   checkers,
+  checkOf,
+  checkShares,
   isChosen,
   isSame,
-  type Party,
-  type Proof,
   verdict,
+  withoutHopeless,
 } from './checks.js';
-import { distribute, evaluationPieces, type Share, shareOut } from './shares.js';
-import { forgiven, measured, overtaken, type Paced, speedsOf } from './speeds.js';
+import { secondHands } from './second-hands.js';
+import { distribute, evaluationPieces, isEqual, isHeld, type Share, shareOut } from './shares.js';
+import { forgiven, measured, overtaken, speedsOf } from './speeds.js';
+import {
+  type Assignment,
+  type Command,
+  type Decision,
+  type Event,
+  type Found,
+  findAssignment,
+  type Job,
+  type JobKind,
+  type Member,
+  type State,
+} from './state.js';
+import { countOf, jobName, namesOf, rangeName } from './words.js';
 
 /**
  * Every decision of a run, as one pure function: (state, event, now) → (state, commands). It has no clock, socket,
@@ -18,168 +33,8 @@ import { forgiven, measured, overtaken, type Paced, speedsOf } from './speeds.js
  * do the same thousands of times a minute.
  */
 
-/** What never changes during a run. Times are in milliseconds. */
-export interface Plan {
-  /** Steps in all. */
-  readonly steps: number;
-  /** Micro-batches in a step, and in an evaluation. */
-  readonly microBatches: number;
-  readonly evaluationBatches: number;
-  /** Every so many steps; 0 is never. The last step is always saved. */
-  readonly evalEvery: number;
-  readonly checkpointEvery: number;
-  readonly minWorkers: number;
-  readonly maxWorkers: number;
-  readonly lostAfter: number;
-  /** The run ends itself after this time. */
-  readonly maxTime: number | null;
-  /** The share of a step's ranges that count only when two workers agree; at 1, no worker is believed alone. */
-  readonly verify: number;
-  /** Decides which; no worker may know it. */
-  readonly seed: number;
-}
-
-export type JobKind = 'train' | 'evaluate';
-
-export interface Assignment extends Share {
-  readonly id: number;
-  /** When it was given. */
-  readonly since: number;
-}
-
-/**
- * The work of one step or one evaluation: every micro-batch is in exactly one of pending, assigned or answered for a
- * check, and done. A range may be assigned to a second worker as well, where the first one is late: the first whole answer
- * counts.
- */
-export interface Job {
-  readonly kind: JobKind;
-  readonly step: number;
-  readonly total: number;
-  readonly pending: readonly Range[];
-  readonly assigned: readonly Assignment[];
-  /** Micro-batches whose answers were accepted. */
-  readonly done: number;
-  readonly failures: number;
-  readonly checks: readonly Check[];
-}
-
-export type Phase =
-  /** Deciding what comes next, or waiting until enough workers are there for it. */
-  | { readonly name: 'gathering' }
-  | { readonly name: 'computing'; readonly job: Job }
-  /** The shell steps, or concludes an evaluation; its event moves the run on. */
-  | { readonly name: 'stepping' | 'concluding' }
-  | { readonly name: 'finished' };
-
-export interface Member extends Paced, Party {
-  readonly lastHeard: number;
-}
-
-export interface State {
-  readonly plan: Plan;
-  readonly phase: Phase;
-  /** Steps done; the version of the weights. */
-  readonly step: number;
-  readonly evaluatedAt: number;
-  /** The step of the last checkpoint, which may still be under way. */
-  readonly savedAt: number;
-  /** A checkpoint is being written, beside whatever else is done. */
-  readonly saving: boolean;
-  /** The last evaluation was the best so far and is not saved yet. */
-  readonly improved: boolean;
-  readonly members: readonly Member[];
-  readonly nextAssignment: number;
-  /** Every range of this step is checked: there was something unlikely in it. */
-  readonly wary: boolean;
-  /** It was told that nobody is there to check. */
-  readonly toldAlone: boolean;
-  readonly startedAt: number;
-  readonly stop: { readonly reason: string; readonly interrupted: boolean } | null;
-}
-
-export type Event =
-  | {
-      readonly kind: 'joined';
-      readonly worker: string;
-      readonly threads: number;
-      readonly identity: string | null;
-      /** Of machine and backend: one kind computes the same bits. */
-      readonly machine: string;
-    }
-  | { readonly kind: 'left'; readonly worker: string; readonly reason: string }
-  | { readonly kind: 'heard'; readonly worker: string }
-  /**
-   * `count`: micro-batches whose losses came with the answer; `suspicion`: what is unlikely about it; `proof`: where its
-   * range is checked, of what was sent, and the digest of what went into the step's sum.
-   */
-  | {
-      readonly kind: 'answered';
-      readonly worker: string;
-      readonly assignment: number;
-      readonly count: number;
-      readonly suspicion: string | null;
-      readonly proof: { readonly sent: Proof; readonly added: string } | null;
-    }
-  | { readonly kind: 'failed'; readonly worker: string; readonly assignment: number; readonly reason: string }
-  | { readonly kind: 'stepped' }
-  /** `converged`: why the run is to end here, in words. */
-  | { readonly kind: 'evaluated'; readonly improved: boolean; readonly converged?: string }
-  | { readonly kind: 'saved' }
-  | { readonly kind: 'tick' }
-  | { readonly kind: 'stop'; readonly reason: string; readonly interrupted: boolean };
-
-export type Command =
-  | { readonly do: 'assign'; readonly kind: JobKind; readonly step: number; readonly assignment: Assignment }
-  /** The answer counts: add it to the sum. An answer without this command is dropped. */
-  | { readonly do: 'accept'; readonly assignment: Assignment }
-  /** Another one has answered for the range: what its worker still computes of it is for nothing. */
-  | { readonly do: 'cancel'; readonly assignment: Assignment }
-  /** The step begins anew: what was added to its sum is forgotten. */
-  | { readonly do: 'clear' }
-  | { readonly do: 'step' | 'conclude' | 'save' }
-  | { readonly do: 'refuse' | 'dismiss'; readonly worker: string; readonly reason: string }
-  /** It is sent away and may not come back; the reason is the evidence. */
-  | {
-      readonly do: 'quarantine';
-      readonly worker: string;
-      readonly identity: string | null;
-      readonly reason: string;
-    }
-  | { readonly do: 'note'; readonly event: string; readonly worker?: string; readonly reason: string }
-  | { readonly do: 'finish'; readonly reason: string; readonly interrupted: boolean }
-  | { readonly do: 'abort'; readonly reason: string };
-
-export interface Decision {
-  readonly state: State;
-  readonly commands: readonly Command[];
-}
-
 /** An assignment that fails on this many tries in one job is not the workers' fault. */
 const MAXIMUM_FAILURES = 8;
-
-/** A run that has done and saved `step` steps, none or as many as its checkpoint says; −1: never evaluated. */
-export function initialState(
-  plan: Plan,
-  { step, evaluatedAt }: { step: number; evaluatedAt: number },
-  now: number,
-): State {
-  return {
-    plan,
-    phase: { name: 'gathering' },
-    step,
-    evaluatedAt,
-    savedAt: step,
-    saving: false,
-    improved: false,
-    members: [],
-    nextAssignment: 1,
-    wary: false,
-    toldAlone: false,
-    startedAt: now,
-    stop: null,
-  };
-}
 
 export function decide(state: State, event: Event, now: number): Decision {
   if (state.phase.name === 'finished') return { state, commands: [] };
@@ -276,12 +131,12 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
  * have nothing to do.
  */
 function handOut(state: State, whole: Job, now: number): Decision {
-  const job = withoutHopeless(state, whole);
+  const job = withoutHopeless(whole, state);
   const { total, assigned } = job;
   const speeds = speedsOf(state.members);
   const few = job.kind === 'evaluate';
   const { shares, pending } = distribute(speeds, assigned, job.pending, { total, few });
-  shares.push(...checksOf(state, job, [...assigned, ...shares]));
+  shares.push(...checkShares(state.members, job, [...assigned, ...shares]));
   if (state.stop !== null && state.members.length > 0 && assigned.length + shares.length === 0) {
     // Only who is not there could decide: better saved than waiting.
     return anew(state, job, [], now);
@@ -291,63 +146,10 @@ function handOut(state: State, whole: Job, now: number): Decision {
   const again = pending.length > 0 ? [] : secondHands(state.members, job, idle, now);
   const next = assign(state, { ...job, pending }, [...shares, ...again.map(({ share }) => share)], now);
   const notes = again.map(({ share, instead }): Command => {
-    const reason = `${share.worker} computes ${countOf(share.range.count)} of ${nameOf(job)} too`;
+    const reason = `${share.worker} computes ${countOf(share.range.count)} of ${jobName(job)} too`;
     return { do: 'note', event: 'overtaken', worker: instead, reason };
   });
   return { state: next.state, commands: [...notes, ...next.commands] };
-}
-
-function countOf(microBatches: number): string {
-  return microBatches === 1 ? '1 micro-batch' : `${microBatches} micro-batches`;
-}
-
-function rangeName({ first, count }: Range): string {
-  return count === 1 ? `micro-batch ${first}` : `micro-batches ${first} … ${first + count - 1}`;
-}
-
-function nameOf({ kind, step }: Job): string {
-  return kind === 'train' ? `step ${step + 1}` : `the evaluation at step ${step}`;
-}
-
-/**
- * For workers that are idle, ranges that others hold alone and are late with: where the idle one would be done before
- * the first one is expected, or has let as much time pass since then.
- */
-function secondHands(
-  members: readonly Member[],
-  { assigned, checks }: Job,
-  idle: readonly Member[],
-  now: number,
-): { readonly share: Share; readonly instead: string }[] {
-  if (idle.length === 0) return [];
-  if (members.every((member) => member.speed === null)) return []; // nobody knows what is late
-  const speeds = speedsOf(members);
-  const speed = (worker: string) => speeds.get(worker) ?? 1;
-  const due = new Map(members.map(({ id, lastAnswer }) => [id, lastAnswer]));
-  const holders = new Map<number, number>();
-  for (const { range } of assigned) holders.set(range.first, (holders.get(range.first) ?? 0) + 1);
-  const late: { readonly share: Assignment; readonly wait: number }[] = [];
-  for (const share of assigned) {
-    const { worker, range, since } = share;
-    // A worker computes what it was given in that order.
-    const expected = Math.max(since, due.get(worker) ?? since) + range.count / speed(worker);
-    due.set(worker, expected);
-    if (holders.get(range.first) === 1) late.push({ share, wait: Math.abs(expected - now) });
-  }
-  late.sort((a, b) => b.wait - a.wait);
-  const found: { readonly share: Share; readonly instead: string }[] = [];
-  for (const one of [...idle].sort((a, b) => speed(b.id) - speed(a.id))) {
-    const { id } = one;
-    const index = late.findIndex(
-      ({ share }) => !checkOf(checks, share.range)?.answers.some((answer) => isSame(answer, one)),
-    );
-    const longest = late[index];
-    if (longest === undefined || longest.share.range.count / speed(id) > longest.wait) break;
-    const { worker, range } = longest.share;
-    found.push({ share: { worker: id, range }, instead: worker });
-    late.splice(index, 1);
-  }
-  return found;
 }
 
 /** Whoever has begun a range has not begun a check: that is decided when it is given out first. */
@@ -411,7 +213,7 @@ function remove(state: State, worker: string, now: number, commands: readonly Co
   const next = handOut(without, { ...job, pending, assigned }, now);
   if (orphans.length === 0) return { state: next.state, commands: [...commands, ...next.commands] };
   const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
-  const reason = `${countOf(count)} of ${nameOf(job)} to be done by others`;
+  const reason = `${countOf(count)} of ${jobName(job)} to be done by others`;
   return {
     state: next.state,
     commands: [...commands, { do: 'note', event: 'reassigned', worker, reason }, ...next.commands],
@@ -430,10 +232,6 @@ function unanswered({ checks }: Job, orphans: readonly Assignment[]): Range[] {
   return orphans.map(({ range }) => range).filter((range) => !checkOf(checks, range)?.answers.length);
 }
 
-function isHeld(assigned: readonly Assignment[], { first }: Range): boolean {
-  return assigned.some(({ range }) => range.first === first);
-}
-
 function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now: number): Decision {
   const found = findAssignment(state, event);
   if (found === null) return { state, commands: [] };
@@ -444,7 +242,7 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now
   const { job, assignment } = found;
   const { range, worker } = assignment;
   if (event.suspicion !== null) {
-    const reason = `sent ${event.suspicion}, for ${rangeName(range)} of ${nameOf(job)}`;
+    const reason = `sent ${event.suspicion}, for ${rangeName(range)} of ${jobName(job)}`;
     const next = suspect(state, found, { ...event, suspicion: null }, now);
     return noted({ do: 'note', event: 'suspicious', worker, reason }, next);
   }
@@ -513,7 +311,7 @@ function checked(
 ): Decision {
   const { job, assignment } = found;
   const { range } = assignment;
-  const where = `${rangeName(range)} of ${nameOf(job)}`;
+  const where = `${rangeName(range)} of ${jobName(job)}`;
   const { agreeing, differing } = verdict(answers) ?? { agreeing: [], differing: [] };
   if (agreeing.length > 0) {
     if (differing.length > 0) {
@@ -554,55 +352,6 @@ function anew(state: State, job: Job, commands: readonly Command[], now: number)
   return { state: next.state, commands: [...cancels, ...commands, { do: 'clear' }, ...next.commands] };
 }
 
-/** Gives ranges that wait for another answer to those who can give one, the least busy first. */
-function checksOf({ members }: State, { checks }: Job, held: readonly Share[]): Share[] {
-  const speeds = speedsOf(members);
-  const shares: Share[] = [];
-  for (const check of checks) {
-    const { range, answers } = check;
-    if (answers.length === 0 || held.some((share) => isEqual(share.range, range))) continue;
-    const load = (worker: string) =>
-      [...held, ...shares].reduce((sum, share) => sum + (share.worker === worker ? share.range.count : 0), 0);
-    const time = ({ id }: Member) => (load(id) + range.count) / (speeds.get(id) ?? 1);
-    const [first, ...others] = checkers(check, members);
-    if (first === undefined) continue;
-    const { id } = others.reduce((best, other) => (time(other) < time(best) ? other : best), first);
-    shares.push({ worker: id, range });
-  }
-  return shares;
-}
-
-/**
- * Gives up checks that nobody is there for, unless no worker is believed alone, or some have differed: the range is
- * computed again and counts as one that was not chosen.
- */
-function withoutHopeless({ plan, members }: State, job: Job): Job {
-  if (plan.verify === 1) return job;
-  const hopeless = job.checks.filter((check) => {
-    if (check.answers.length !== 1 || isHeld(job.assigned, check.range)) return false;
-    return members.length > 0 && checkers(check, members).length === 0;
-  });
-  if (hopeless.length === 0) return job;
-  return {
-    ...job,
-    checks: job.checks.filter((check) => !hopeless.includes(check)),
-    pending: [...job.pending, ...hopeless.map(({ range }) => range)],
-  };
-}
-
-/** The check of exactly that range; null where it is not checked. */
-export function checkOf(checks: readonly Check[], range: Range): Check | null {
-  return checks.find((check) => isEqual(check.range, range)) ?? null;
-}
-
-function isEqual(one: Range, other: Range): boolean {
-  return one.first === other.first && one.count === other.count;
-}
-
-function namesOf(parties: readonly Party[]): string {
-  return [...new Set(parties.map(({ id }) => id))].join(' and ');
-}
-
 function noted(note: Command, { state, commands }: Decision): Decision {
   return { state, commands: [note, ...commands] };
 }
@@ -641,24 +390,6 @@ function failed(
   const next = handOut(state, { ...job, failures, pending, assigned }, now);
   const note: Command = { do: 'note', event: 'failed', worker: event.worker, reason: event.reason };
   return { state: next.state, commands: [note, ...next.commands] };
-}
-
-interface Found {
-  readonly job: Job;
-  readonly assignment: Assignment;
-}
-
-/** The assignment if its worker still holds it; null where it is over, or was given to another. */
-export function findAssignment(
-  state: State,
-  event: { readonly worker: string; readonly assignment: number },
-): Found | null {
-  if (state.phase.name !== 'computing') return null;
-  const { job } = state.phase;
-  const assignment = job.assigned.find(
-    (other) => other.id === event.assignment && other.worker === event.worker,
-  );
-  return assignment === undefined ? null : { job, assignment };
 }
 
 /** Dismisses the silent, gives what is late to the idle, and ends the run when its time is up. */
@@ -707,26 +438,4 @@ function stop(state: State, request: { reason: string; interrupted: boolean }, n
     if (stopping.phase.job.assigned.length === 0) return handOut(stopping, stopping.phase.job, now);
   }
   return { state: stopping, commands: [] };
-}
-
-/** What the run waits for, in words for people; null where it is computing. */
-export function waitingFor(state: State): string | null {
-  const { phase, plan, members } = state;
-  const needed = Math.max(1, plan.minWorkers);
-  if (phase.name === 'gathering' && members.length < needed) {
-    return needed === 1 ? 'a worker to join' : `${needed - members.length} more of ${needed} workers to join`;
-  }
-  if (phase.name === 'computing') {
-    const { total, done, assigned } = phase.job;
-    const job = nameOf(phase.job);
-    if (members.length === 0) return `a worker to go on with ${job}`;
-    const [open] = phase.job.checks.filter(({ answers }) => answers.length > 0);
-    if (assigned.length === 0 && open !== undefined) {
-      return `another worker, to check what ${namesOf(open.answers)} computed for ${rangeName(open.range)} of ${job}`;
-    }
-    const slow = new Set(assigned.map((assignment) => assignment.worker));
-    return `${total - done} of ${total} micro-batches of ${job} from ${[...slow].join(', ')}`;
-  }
-  if (phase.name === 'gathering') return state.saving ? `the checkpoint of step ${state.savedAt}` : null;
-  return phase.name === 'finished' ? null : `${phase.name} at step ${state.step}`;
 }

@@ -8,6 +8,15 @@ export interface Share {
   readonly range: Range;
 }
 
+export function isEqual(one: Range, other: Range): boolean {
+  return one.first === other.first && one.count === other.count;
+}
+
+/** Whether a worker computes the range that begins there. */
+export function isHeld(held: readonly Share[], { first }: Range): boolean {
+  return held.some(({ range }) => range.first === first);
+}
+
 /** Workers in a fixed order, with what each of them does in some unit of time. */
 export type Speeds = ReadonlyMap<string, number>;
 

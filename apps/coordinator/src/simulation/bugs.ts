@@ -1,4 +1,4 @@
-import type { Decision, State } from '../machine.js';
+import type { Decision, State } from '../state.js';
 
 /** Bugs that can be planted into the simulator (never into the product), so that it is known to see such things. */
 export const BUGS = {

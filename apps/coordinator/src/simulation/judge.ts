@@ -1,5 +1,6 @@
 import { isAligned, type Range } from '@manyhands/core/reduce';
-import { type Assignment, type Decision, type Event, type State, waitingFor } from '../machine.js';
+import type { Assignment, Decision, Event, State } from '../state.js';
+import { waitingFor } from '../words.js';
 import { CalmRun, countsIn } from './arithmetic.js';
 import { bestStep, type Content, readCheckpoint, savedSteps } from './checkpoints.js';
 import type { SimulatedFolder } from './disk.js';

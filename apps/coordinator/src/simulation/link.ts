@@ -1,4 +1,4 @@
-import type { Assignment, JobKind } from '../machine.js';
+import type { Assignment, JobKind } from '../state.js';
 import type { Process } from './timeline.js';
 import type { World } from './world.js';
 

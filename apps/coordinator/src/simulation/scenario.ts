@@ -1,4 +1,4 @@
-import type { Plan } from '../machine.js';
+import type { Plan } from '../state.js';
 import type { Bug } from './bugs.js';
 import { Dice } from './timeline.js';
 

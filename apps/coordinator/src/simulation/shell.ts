@@ -1,14 +1,14 @@
+import { checkOf } from '../checks.js';
+import { decide } from '../machine.js';
+import { Proofs } from '../proofs.js';
 import {
   type Command,
-  checkOf,
   type Decision,
-  decide,
   type Event,
   findAssignment,
   initialState,
   type State,
-} from '../machine.js';
-import { Proofs } from '../proofs.js';
+} from '../state.js';
 import { PIECES } from './arithmetic.js';
 import { type Bug, forgetRanges } from './bugs.js';
 import { type Content, type Milestone, repairBest, save } from './checkpoints.js';

@@ -1,4 +1,4 @@
-import type { Command, Event } from '../machine.js';
+import type { Command, Event } from '../state.js';
 
 /** An event of the machine in a line; null for those that say nothing. */
 export function told(event: Event): string | null {

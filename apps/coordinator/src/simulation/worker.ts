@@ -1,4 +1,4 @@
-import type { Assignment, JobKind } from '../machine.js';
+import type { Assignment, JobKind } from '../state.js';
 import { lossOf, PIECES, partialSum } from './arithmetic.js';
 import { type Direction, Link, type Listener, type Order, type Version, type WorkerEnd } from './link.js';
 import { LONGEST_FAULT, type WorkerNature } from './scenario.js';

@@ -10,6 +10,7 @@ import type { GpuMode } from '../foreign.js';
 import type { GpuKernels } from '../gpu-kernels.js';
 import { createGpuKernels } from '../index.js';
 import { programsHold } from './programs.js';
+import { withKernels } from './with-kernels.js';
 
 /** What holds in every mode. WebGPU's turn comes in a process that finds a GPU. */
 export function holdsInMode(mode: GpuMode): void {
@@ -200,15 +201,6 @@ function programNames(): string[] {
     .filter((file) => /^[^.]+\.js$/.test(file))
     .map((file) => readFileSync(new URL(file, folder), 'utf8'))
     .flatMap((text) => [...text.matchAll(/\bprogram\(function (\w+)\(/g)].map(([, name]) => name));
-}
-
-export async function withKernels(mode: GpuMode, use: (kernels: GpuKernels) => Promise<void>): Promise<void> {
-  const kernels = await createGpuKernels({ mode });
-  try {
-    await use(kernels);
-  } finally {
-    await kernels.dispose();
-  }
 }
 
 /** The message of a module that runs in a thread, once the thread has ended. */

@@ -5,7 +5,7 @@ import { Device } from '../device.js';
 import type { GpuMode } from '../foreign.js';
 import { headLoss } from '../loss.js';
 import type { DeviceTensor } from '../tape.js';
-import { withKernels } from './modes.js';
+import { withKernels } from './with-kernels.js';
 
 const [N, C, V] = [6, 8, 11];
 const shape = { batch: 2, time: 3, heads: 2, kvHeads: 1, headDim: 4 };

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { installedLibraries } from '../foreign.js';
 import { createGpuKernels } from '../index.js';
-import { holdsInMode, withKernels } from './modes.js';
+import { holdsInMode } from './modes.js';
 import { noise } from './programs.js';
+import { withKernels } from './with-kernels.js';
 
 // No test file by its name: test/src/gpu runs it in a process of its own, which finds the software GPU.
 

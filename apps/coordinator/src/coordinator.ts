@@ -170,9 +170,9 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
       health.ended();
       observer?.ended();
       service.finish({ reason, resumes: !over && workersWait });
+      door.close();
       await announced?.close();
       await shutDown(service.server);
-      door.close();
       await run.close();
       if (trace !== undefined) await writeTrace(trace);
     };

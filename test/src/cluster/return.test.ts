@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { startCoordinator } from '@manyhands/coordinator';
+import { type RunEvent, startCoordinator } from '@manyhands/coordinator';
 import { startWorker } from '@manyhands/worker';
 import { run, temporaryFolder, tinyConfig } from './cluster.js';
 
@@ -120,4 +120,26 @@ test('a full run takes its own worker back, while what is left of its connection
   });
   assert.match(back, /^inside-1 left: came back on another connection/);
   assert.equal(outcome.summary.step, 8);
+});
+
+test('who is hung up on since the run ends was refused nothing', async () => {
+  const events: RunEvent[] = [];
+  const running = await startCoordinator({
+    config,
+    out: join(folder, 'silent'),
+    resume: false,
+    listen: '127.0.0.1:0',
+    report: (event) => events.push(event),
+  });
+  const { hostname, port } = new URL(running.joinUrl.replace('manyhands:', 'http:'));
+  const silent = connect(Number(port), hostname).resume();
+  await once(silent, 'connect');
+  const closed = once(silent, 'close');
+  running.stop();
+  await running.done;
+  await closed;
+  assert.deepEqual(
+    events.filter(({ kind }) => kind === 'warning'),
+    [],
+  );
 });

@@ -7,6 +7,7 @@ const LINES = { burst: 30, perSecond: 0.2 };
 export class Refusals {
   private readonly lines: Bucket;
   private untold = 0;
+  private over = false;
 
   /** @param clock milliseconds that only grow */
   constructor(
@@ -17,6 +18,7 @@ export class Refusals {
   }
 
   tell(peer: string, reason: string): void {
+    if (this.over) return;
     if (!this.lines.take()) {
       this.untold += 1;
       return;
@@ -24,8 +26,9 @@ export class Refusals {
     this.report(`${peer} was refused: ${reason}${this.others()}`);
   }
 
-  /** Tells what was not told yet. */
+  /** Tells what was not told yet, and nothing after that: whom the coordinator hangs up on at its end was refused nothing. */
   close(): void {
+    this.over = true;
     if (this.untold > 0) this.report(`callers were refused${this.others()}`);
   }
 

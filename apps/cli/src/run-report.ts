@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { bestStep, checkpointSteps, readJournal, readRunConfig } from '@manyhands/core/checkpoint';
+import { describeOverfitting, gapOf, overfitting } from '@manyhands/core/learning';
 
 /** What a run directory tells beside its weights. */
 export interface RunReport {
@@ -15,16 +16,21 @@ export interface RunReport {
   readonly checkpoints: readonly number[];
   /** Validation losses of models that only count tokens; null before an evaluation with validation data. */
   readonly baselines: { readonly uniform: number; readonly unigram: number; readonly bigram: number } | null;
-  /** Why the run ended itself at its last step; null where it did not. */
-  readonly converged: string | null;
+  /** The line of events.jsonl by which the run ended itself at its last step, with its evidence; null where it did not. */
+  readonly ended: { readonly event: string; readonly reason: string } | null;
+  /** Since when the model overfits, and what may help; null where nothing shows that it does. */
+  readonly overfitting: string | null;
 }
 
 /** @throws UserError where the run's config cannot be read */
 export function readRunReport(directory: string): RunReport {
   const lines = readJournal(path.join(directory, 'metrics.jsonl'));
   const trained = lines.findLast(({ kind }) => kind === 'train');
-  const evaluations = lines.filter(({ kind }) => kind === 'eval').map((line) => line.validationLoss);
-  const losses = evaluations.filter((value) => typeof value === 'number');
+  const evaluations = lines.filter(({ kind }) => kind === 'eval');
+  const losses = evaluations
+    .map(({ validationLoss }) => validationLoss)
+    .filter((value) => typeof value === 'number');
+  const open = overfitting(evaluations.map(gapOf).filter((gap) => gap !== null));
   return {
     step: numberOr(trained?.step, 0),
     steps: readRunConfig(directory).run.steps,
@@ -33,8 +39,9 @@ export function readRunReport(directory: string): RunReport {
     bestValidationLoss: losses.length > 0 ? Math.min(...losses) : null,
     bestStep: bestStep(directory),
     checkpoints: checkpointSteps(directory),
-    baselines: baselinesOf(lines.findLast(({ kind }) => kind === 'eval')?.baselines),
-    converged: convergedAt(directory, numberOr(trained?.step, 0)),
+    baselines: baselinesOf(evaluations.at(-1)?.baselines),
+    ended: endedAt(directory, numberOr(trained?.step, 0)),
+    overfitting: open === null ? null : describeOverfitting(open),
   };
 }
 
@@ -45,13 +52,21 @@ function baselinesOf(value: unknown): RunReport['baselines'] {
   return known ? { uniform, unigram, bigram } : null;
 }
 
-/** A run that went on after it had converged is judged anew. */
-function convergedAt(directory: string, step: number): string | null {
-  const found = readJournal(path.join(directory, 'events.jsonl')).findLast(
-    ({ event }) => event === 'converged',
-  );
-  return found?.step === step && typeof found.reason === 'string' ? found.reason : null;
+/** A run that went on after it had converged or diverged is judged anew. */
+function endedAt(directory: string, step: number): RunReport['ended'] {
+  const lines = readJournal(path.join(directory, 'events.jsonl'));
+  const end = lines.findLast(({ event }) => ENDS.includes(event));
+  if (end?.step !== step) return null;
+  // A step of which the run diverged is saved only when it was taken again.
+  const later = lines.slice(lines.indexOf(end));
+  const saved = later.some((line) => line.event === 'checkpoint' && line.step === step);
+  if (end.event === 'diverged' && saved) return null;
+  const { time: _, event, reason, ...evidence } = end;
+  return { event: String(event), reason: String(reason), ...evidence };
 }
+
+/** Events by which a run ends itself. */
+const ENDS: readonly unknown[] = ['converged', 'diverged'];
 
 function numberOr<T>(value: unknown, otherwise: T): number | T {
   return typeof value === 'number' ? value : otherwise;

@@ -502,6 +502,7 @@ export class Conductor implements ServiceListener {
       trainLoss: run.trainer.lastLoss,
       validationLoss: run.lastEvaluation?.validationLoss ?? null,
       bestValidationLoss: run.best?.validationLoss ?? null,
+      overfitting: this.progress.overfitting,
       weightsSha256: run.trainer.weightsSha256(),
       out: run.out,
       seconds: (performance.now() - this.began) / 1000,

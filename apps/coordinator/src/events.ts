@@ -43,6 +43,8 @@ export interface RunSummary {
   readonly trainLoss: number | null;
   readonly validationLoss: number | null;
   readonly bestValidationLoss: number | null;
+  /** Since when the model overfits, by which numbers, and what may help; null where nothing shows that it does. */
+  readonly overfitting: string | null;
   readonly weightsSha256: string;
   readonly out: string;
   readonly seconds: number;

@@ -55,8 +55,10 @@ export class Helm {
       const reason = `${sentence(alarm, number)}: back to ${back}, with ${factor.toPrecision(3)} times the learning rate`;
       this.say('rollback', number, alarm, reason, { to: good, rateFactor: factor });
     } else if (action === 'fail') {
-      this.say('diverged', number, alarm, `${sentence(alarm, number)}: the step was skipped`);
-      return { ...step, failure: new RunError(this.failure(alarm, number)) };
+      const [what, why] = [sentence(alarm, number), this.hopeless(alarm)];
+      this.say('diverged', number, alarm, `${what}: the step was skipped, and the run ended, since ${why}`);
+      const text = `${capital(what)}, and ${why}: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`;
+      return { ...step, failure: new RunError(text) };
     } else if (alarm.inARow === DIVERGED_AFTER) {
       this.say('diverging', number, alarm, sentence(alarm, number));
     }
@@ -94,17 +96,14 @@ export class Helm {
     this.tell({ event, step, reason, numbers: Object.fromEntries(numbers) });
   }
 
-  private failure(alarm: Alarm, step: number): string {
+  /** Why the policy does not go on. */
+  private hopeless({ limit }: Alarm): string {
     const { policy, maxRollbacks } = this.run.config.steering;
-    const after =
-      policy === 'rollback'
-        ? `${maxRollbacks} rollbacks (steering.maxRollbacks) did not help`
-        : policy === 'stop'
-          ? 'steering.policy is stop'
-          : alarm.limit === null
-            ? `the gradient or the loss was not finite in ${MOST_SKIPPED} steps in a row`
-            : `${MOST_SKIPPED} steps in a row had to be skipped`;
-    return `${capital(sentence(alarm, step))}, and ${after}: the run has diverged; lower optimizer.lr and resume from the last checkpoint.`;
+    if (policy === 'rollback') return `${maxRollbacks} rollbacks (steering.maxRollbacks) did not help`;
+    if (policy === 'stop') return 'steering.policy is stop';
+    return limit === null
+      ? `the gradient or the loss was not finite in ${MOST_SKIPPED} steps in a row`
+      : `${MOST_SKIPPED} steps in a row had to be skipped`;
   }
 }
 

@@ -3,10 +3,11 @@ import { evaluationWindows, type TokenData } from '@manyhands/core/data';
 import {
   type Baselines,
   type Convergence,
+  describeOverfitting,
   type Gap,
+  gapOf,
   judgeConvergence,
   NgramModel,
-  type Overfitting,
   overfitting,
   type Point,
   type Trend,
@@ -46,12 +47,11 @@ export class Progress {
     const { data, model, directory } = run;
     this.baselines = plan.length === 0 ? null : countedBaselines(data, plan, model.config);
     for (const line of readJournal(directory.metrics.path)) {
-      const { kind, step, loss, trainLoss, validationLoss, gap } = line;
-      if (typeof step !== 'number') continue;
-      if (kind === 'train' && typeof loss === 'number') this.stepped({ step, loss });
-      if (kind !== 'eval' || typeof validationLoss !== 'number' || typeof trainLoss !== 'number') continue;
-      const error: unknown = Object(gap).error;
-      this.remember({ step, trainLoss, validationLoss, error: typeof error === 'number' ? error : 0 });
+      const { kind, step, loss } = line;
+      if (kind === 'train' && typeof step === 'number' && typeof loss === 'number')
+        this.stepped({ step, loss });
+      const gap = kind === 'eval' ? gapOf(line) : null;
+      if (gap !== null) this.remember(gap);
     }
     this.forget();
   }
@@ -80,9 +80,18 @@ export class Progress {
     const converged = stopWhenConverged !== false && found.converged ? this.line(step, found) : null;
     return {
       metrics: { baselines, trend: found.trend },
-      overfitting: open !== null && before?.from.step !== open.from.step ? openedLine(step, open) : null,
+      overfitting:
+        open !== null && before?.from.step !== open.from.step
+          ? { event: 'overfitting', step, reason: describeOverfitting(open), numbers: { ...open } }
+          : null,
       converged,
     };
+  }
+
+  /** Since when the run overfits, in a sentence; null: as far as it knows, it does not. */
+  get overfitting(): string | null {
+    const open = overfitting(this.gaps);
+    return open === null ? null : describeOverfitting(open);
   }
 
   private remember(evaluation: Gap): void {
@@ -111,15 +120,6 @@ export class Progress {
     const kept = this.training.findIndex(({ step }) => step > since);
     this.training.splice(0, kept < 0 ? this.training.length : kept);
   }
-}
-
-function openedLine(step: number, { from, now, widened, error }: Overfitting): EventLine {
-  const reason =
-    `the model overfits since step ${from.step}: there the validation loss was lowest, ${from.validationLoss.toFixed(4)}, and is ` +
-    `${now.validationLoss.toFixed(4)} now, while the training loss went from ${from.trainLoss.toFixed(4)} to ${now.trainLoss.toFixed(4)} ` +
-    `(the gap is wider by ${widened.toFixed(4)} ± ${(1.96 * error).toFixed(4)}): more data, model.dropout, optimizer.weightDecay ` +
-    'or stopping there (best/) may help';
-  return { event: 'overfitting', step, reason, numbers: { from, now, widened, error } };
 }
 
 /** What a run that does not stop by itself is measured with. */

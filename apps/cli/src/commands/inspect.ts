@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { holdsRun, readRunConfig } from '@manyhands/core/checkpoint';
-import type { RunConfig } from '@manyhands/core/config';
+import { type RunConfig, UserError } from '@manyhands/core/config';
 import type { Model } from '@manyhands/core/model';
 import type { Command } from 'commander';
 import { bytes, count, loss, plural } from '../format.js';
@@ -17,8 +17,11 @@ export function inspect(): Command {
     .option('--best', wording.best)
     .option('--json', wording.json)
     .action((dir: string, options: { best?: boolean; json?: boolean }) => {
-      const { model, weightsSha256, directory, tokenizerJson } = openModel(dir, options);
       const run = holdsRun(dir) ? readRunReport(dir) : null;
+      if (run !== null && run.ended !== null && run.checkpoints.length === 0) {
+        throw new UserError(`${dir} is a run that ended without a checkpoint: ${run.ended.reason}.`);
+      }
+      const { model, weightsSha256, directory, tokenizerJson } = openModel(dir, options);
       const memory = run === null ? null : runMemory(model, readRunConfig(dir));
       const report = {
         directory,
@@ -49,7 +52,8 @@ export function inspect(): Command {
           `to compare    ${loss(uniform)} guessing blindly, ${loss(unigram)} counting tokens, ${loss(bigram)} counting pairs`,
         );
       }
-      if (run.converged !== null) print(`ended         ${run.converged}`);
+      if (run.ended !== null) print(`ended         ${run.ended.reason}`);
+      if (run.overfitting !== null) print(`overfitting   ${run.overfitting}`);
       print(`memory        ${bytes(memory.thread)} a thread, ${bytes(memory.coordinator)} the coordinator`);
       print(`checkpoints   ${run.checkpoints.join(', ')}`);
     });

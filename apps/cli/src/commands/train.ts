@@ -88,6 +88,7 @@ export function printSummary(summary: RunSummary, command: OwningCommand): void 
   print(`${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} tokens`);
   print(`loss ${loss(summary.trainLoss)}${validation}${best}`);
   if (step < steps && !summary.interrupted) print(summary.reason);
+  if (summary.overfitting !== null) print(summary.overfitting);
   print(`weights sha256 ${summary.weightsSha256}`);
   const next = summary.interrupted
     ? resumeLine(command, out)

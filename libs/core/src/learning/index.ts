@@ -1,6 +1,6 @@
 export { type Baselines, NgramModel } from './baselines.js';
 export { type Convergence, type ConvergenceConfig, type Evidence, judgeConvergence } from './convergence.js';
-export { type Gap, type Overfitting, overfitting } from './overfitting.js';
+export { describeOverfitting, type Gap, gapOf, type Overfitting, overfitting } from './overfitting.js';
 export { median, robustly } from './robust.js';
 export {
   type Alarm,

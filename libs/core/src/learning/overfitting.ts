@@ -15,6 +15,20 @@ export interface Overfitting {
   readonly error: number;
 }
 
+/** The gap that an evaluation's line of metrics.jsonl tells of; null: it tells of none that is finite. */
+export function gapOf({
+  step,
+  trainLoss,
+  validationLoss,
+  gap,
+}: Readonly<Record<string, unknown>>): Gap | null {
+  if (typeof step !== 'number' || typeof trainLoss !== 'number' || typeof validationLoss !== 'number') {
+    return null;
+  }
+  const error: unknown = Object(gap).error;
+  return { step, trainLoss, validationLoss, error: typeof error === 'number' ? error : 0 };
+}
+
 /** Evaluations one after the other that have to show it: one alone may be chance. */
 const IN_A_ROW = 2;
 /** Of a normal distribution, two-sided 95 %. */
@@ -36,4 +50,14 @@ export function overfitting(evaluations: readonly Gap[]): Overfitting | null {
 function comparison(from: Gap, now: Gap): Pick<Overfitting, 'widened' | 'error'> {
   const width = ({ trainLoss, validationLoss }: Gap) => validationLoss - trainLoss;
   return { widened: width(now) - width(from), error: Math.sqrt(from.error ** 2 + now.error ** 2) };
+}
+
+/** Since when, by which numbers, and what may help: one sentence, without its full stop. */
+export function describeOverfitting({ from, now, widened, error }: Overfitting): string {
+  return (
+    `the model overfits since step ${from.step}: there the validation loss was lowest, ${from.validationLoss.toFixed(4)}, and is ` +
+    `${now.validationLoss.toFixed(4)} now, while the training loss went from ${from.trainLoss.toFixed(4)} to ${now.trainLoss.toFixed(4)} ` +
+    `(the gap is wider by ${widened.toFixed(4)} ± ${(Z95 * error).toFixed(4)}): more data, model.dropout, optimizer.weightDecay ` +
+    'or stopping there (best/) may help'
+  );
 }

@@ -9,6 +9,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 export const rooms = [
   'libs/core',
   'libs/tokenizer',
+  'libs/checkers',
   'proto',
   'apps/coordinator',
   'apps/worker',

@@ -10,6 +10,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const rooms: Record<string, readonly string[]> = {
   'libs/core': [],
   'libs/tokenizer': [],
+  'libs/checkers': [],
   proto: [],
   'apps/coordinator': ['libs/core', 'libs/tokenizer', 'proto'],
   'apps/worker': ['libs/core', 'proto'],
@@ -20,6 +21,7 @@ const rooms: Record<string, readonly string[]> = {
 const packages: Record<string, string> = {
   '@manyhands/core': 'libs/core',
   '@manyhands/tokenizer': 'libs/tokenizer',
+  '@manyhands/checkers': 'libs/checkers',
   '@manyhands/proto': 'proto',
   '@manyhands/coordinator': 'apps/coordinator',
   '@manyhands/worker': 'apps/worker',

@@ -12,6 +12,7 @@ export {
   createModel,
   fromHuggingFace,
   initialWeights,
+  layOut,
   resolveModelConfig,
   toHuggingFace,
 } from './model.js';
@@ -29,6 +30,7 @@ export type {
   Cache,
   DropoutSource,
   ForwardInput,
+  Layout,
   Model,
   ModelConfig,
   ModelShape,

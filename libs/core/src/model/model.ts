@@ -2,7 +2,15 @@ import { show, UserError } from '../config/index.js';
 import { fillNormal } from '../numeric/index.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
-import type { Architecture, Model, ModelConfig, ModelShape, Parameter } from './types.js';
+import type {
+  Architecture,
+  Layout,
+  Model,
+  ModelConfig,
+  ModelShape,
+  Parameter,
+  ParameterRow,
+} from './types.js';
 
 /** Every architecture. To add one: a file like its neighbours, a line here, its name in ModelConfig. */
 export const architectures: Readonly<Record<ModelConfig['arch'], Architecture>> = { gpt2, llama };
@@ -18,8 +26,16 @@ export function resolveModelConfig(shape: ModelShape): ModelConfig {
  */
 export function createModel(config: ModelConfig): Model {
   check(config);
+  return { config, ...layOut(architectures[config.arch].parameters(config)) };
+}
+
+/**
+ * A table of parameters, one after the other in a flat array.
+ * @throws UserError where that array would be too long
+ */
+export function layOut(rows: readonly ParameterRow[]): Layout {
   let offset = 0;
-  const parameters = architectures[config.arch].parameters(config).map((row): Parameter => {
+  const parameters = rows.map((row): Parameter => {
     const size = row.shape.reduce((product, extent) => product * extent, 1);
     const parameter = { ...row, offset, size, decay: row.shape.length >= 2 };
     offset += size;
@@ -28,14 +44,14 @@ export function createModel(config: ModelConfig): Model {
   if (offset > 2 ** 31) {
     throw new UserError(`The model has ${offset} parameters, but one flat array holds at most ${2 ** 31}.`);
   }
-  return { config, parameters, size: offset };
+  return { parameters, size: offset };
 }
 
 /**
  * The weights of a new model, flat: a pure function of the model and the seed. Parameter number n draws from the
  * random stream with the key (seed, n), so its values do not depend on the other parameters' sizes.
  */
-export function initialWeights(model: Model, seed: number): Float32Array {
+export function initialWeights(model: Layout, seed: number): Float32Array {
   const weights = new Float32Array(model.size);
   for (const [number, { initial, offset, size }] of model.parameters.entries()) {
     const values = weights.subarray(offset, offset + size);

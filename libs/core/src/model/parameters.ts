@@ -1,6 +1,6 @@
 import type { Graph, Node } from '../graph/index.js';
 import type { Kernels, Tensor } from '../kernels/index.js';
-import type { Model } from './types.js';
+import type { Layout } from './types.js';
 
 /** A model's weights in parameter order; float64 only where gradients are checked against finite differences. */
 export type FlatWeights = Float32Array | Float64Array;
@@ -9,7 +9,7 @@ export type FlatWeights = Float32Array | Float64Array;
 export type WeightTensors = ReadonlyMap<string, Tensor>;
 
 /** Uploads flat weights; they stay until the caller's mark is released. */
-export function uploadWeights(kernels: Kernels, model: Model, weights: FlatWeights): WeightTensors {
+export function uploadWeights(kernels: Kernels, model: Layout, weights: FlatWeights): WeightTensors {
   return new Map(
     model.parameters.map(({ name, shape, offset, size }) => [
       name,
@@ -21,7 +21,7 @@ export function uploadWeights(kernels: Kernels, model: Model, weights: FlatWeigh
 /** Overwrites uploaded weights; nodes and tensors that refer to them stay valid. */
 export function writeWeights(
   kernels: Kernels,
-  model: Model,
+  model: Layout,
   tensors: WeightTensors,
   weights: FlatWeights,
 ): void {
@@ -45,7 +45,7 @@ export function parameterNodes(graph: Graph, tensors: WeightTensors): (name: str
  * asked for, and on entries that the table calls inert.
  * @throws RangeError where `into` has another size than the model
  */
-export async function readGradients(graph: Graph, model: Model, into: Float32Array): Promise<void> {
+export async function readGradients(graph: Graph, model: Layout, into: Float32Array): Promise<void> {
   if (into.length !== model.size) {
     throw new RangeError(`the model has ${model.size} gradients, not ${into.length}`);
   }

@@ -53,11 +53,15 @@ export interface Parameter extends ParameterRow {
   readonly decay: boolean;
 }
 
-export interface Model {
-  readonly config: ModelConfig;
+/** Where every parameter of a model lies in its one flat array: all that training, steps and sums need of it. */
+export interface Layout {
   readonly parameters: readonly Parameter[];
   /** Elements of the flat array. */
   readonly size: number;
+}
+
+export interface Model extends Layout {
+  readonly config: ModelConfig;
 }
 
 /** Where a dropout's random numbers come from; the number of its place in the model is added to it. Its fields may change between the runs of a program. */

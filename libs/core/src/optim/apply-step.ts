@@ -1,9 +1,9 @@
-import type { Model, ParameterGroup } from '../model/index.js';
+import type { Layout, ParameterGroup } from '../model/index.js';
 import { clipFactor, globalNorm, scale } from './clip.js';
 import type { Optimizer, UpdateNorms } from './types.js';
 
 export interface Step {
-  readonly model: Model;
+  readonly model: Layout;
   readonly optimizer: Optimizer;
   /** Flat; overwritten by the new weights. */
   readonly weights: Float32Array;
@@ -50,11 +50,11 @@ export function skippedStep(gradNorm: number): StepResult {
   return { gradNorm, skipped: true, updateRatio: { overall: 0, groups: {} } };
 }
 
-export function takenStep(gradNorm: number, model: Model, norms: UpdateNorms): StepResult {
+export function takenStep(gradNorm: number, model: Layout, norms: UpdateNorms): StepResult {
   return { gradNorm, skipped: false, updateRatio: ratios(model, norms) };
 }
 
-function ratios(model: Model, { update, weights }: UpdateNorms): StepResult['updateRatio'] {
+function ratios(model: Layout, { update, weights }: UpdateNorms): StepResult['updateRatio'] {
   const over = (group: ParameterGroup | null) => {
     let [moved, length] = [0, 0];
     for (const [number, parameter] of model.parameters.entries()) {

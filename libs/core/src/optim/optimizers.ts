@@ -1,5 +1,5 @@
 import { UserError } from '../config/index.js';
-import type { Model } from '../model/index.js';
+import type { Layout } from '../model/index.js';
 import { adamw } from './adamw.js';
 import { muon } from './muon.js';
 import { ratesOf } from './rates.js';
@@ -12,7 +12,7 @@ import { Workbench } from './workbench.js';
 export const optimizers: Readonly<Record<OptimizerConfig['name'], Planner>> = { adamw, sgd, muon };
 
 /** An optimiser that computes in the calling thread; `createStepper` has the same bits, on several. */
-export function createOptimizer(config: OptimizerConfig, model: Model): Optimizer {
+export function createOptimizer(config: OptimizerConfig, model: Layout): Optimizer {
   const plan = optimizers[config.name](model);
   const state = stateOf(plan, (length) => new Float32Array(length));
   const bench = new Workbench();
@@ -35,7 +35,7 @@ export function stateOf(plan: Plan, allocate: (length: number) => Float32Array):
 }
 
 /** What the tasks wrote, two sums each, added over each parameter in the order of the tasks. */
-export function normsOf(model: Model, tasks: readonly Task[], sums: Float64Array): UpdateNorms {
+export function normsOf(model: Layout, tasks: readonly Task[], sums: Float64Array): UpdateNorms {
   const count = model.parameters.length;
   const norms = { update: new Float64Array(count), weights: new Float64Array(count) };
   for (const [index, { parameter }] of tasks.entries()) {

@@ -1,4 +1,4 @@
-import type { Model } from '../model/index.js';
+import type { Layout } from '../model/index.js';
 import { gradientFactor, type StepResult, skippedStep, takenStep } from './apply-step.js';
 import { blockSquares } from './clip.js';
 import { normsOf, optimizers, stateOf } from './optimizers.js';
@@ -55,7 +55,7 @@ export interface Stepper extends Pick<Optimizer, 'name' | 'state'> {
 /** @throws RangeError where `threads` is no number from 1 on */
 export async function createStepper(
   config: OptimizerConfig,
-  model: Model,
+  model: Layout,
   options: { readonly threads: number },
 ): Promise<Stepper> {
   if (!(Number.isInteger(options.threads) && options.threads > 0)) {

@@ -1,4 +1,4 @@
-import type { Model, Parameter } from '../model/index.js';
+import type { Layout, Parameter } from '../model/index.js';
 
 /** Floats of a block of the fixed grid, from the start of a flat array, by which norms are summed and steps divided. */
 export const BLOCK = 65_536;
@@ -26,7 +26,7 @@ export interface Task {
  * grid, or, with `whole`, not at all.
  */
 export function layOut(
-  model: Model,
+  model: Layout,
   rule: Rule,
   chosen: (parameter: Parameter) => boolean,
   whole = false,

@@ -1,4 +1,4 @@
-import type { Model } from '../model/index.js';
+import type { Layout } from '../model/index.js';
 import type { Task } from './tasks.js';
 
 export interface OptimizerConfig {
@@ -26,7 +26,7 @@ export interface Plan {
   readonly nesterov: boolean;
 }
 
-export type Planner = (model: Model) => Plan;
+export type Planner = (model: Layout) => Plan;
 
 /** Flat arrays by their names in optimizer.safetensors. */
 export type OptimizerState = Readonly<Record<string, Float32Array>>;

@@ -1,5 +1,5 @@
 import type { Kernels, Tensor } from '../kernels/index.js';
-import type { Model, Parameter } from '../model/index.js';
+import type { Layout, Parameter } from '../model/index.js';
 
 /** Brings gradients from the device into the model's flat order, and tells from where on they are all there. */
 export class GradientReader {
@@ -11,7 +11,7 @@ export class GradientReader {
   /** @param final see Learner.sum */
   constructor(
     private readonly kernels: Kernels,
-    private readonly model: Model,
+    private readonly model: Layout,
     private readonly into: Float32Array,
     private readonly final: (from: number) => void,
   ) {

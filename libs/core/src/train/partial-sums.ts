@@ -1,5 +1,5 @@
 import type { Kernels, Tensor } from '../kernels/index.js';
-import type { Model, Parameter } from '../model/index.js';
+import type { Layout, Parameter } from '../model/index.js';
 
 /** A gradient of each parameter. */
 type Sum = ReadonlyMap<Parameter, Tensor>;
@@ -15,7 +15,7 @@ export class PartialSums {
 
   constructor(
     private readonly kernels: Kernels,
-    private readonly model: Model,
+    private readonly model: Layout,
   ) {}
 
   /** Forgets what was added. */

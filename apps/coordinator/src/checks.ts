@@ -1,8 +1,6 @@
 import { randomStream } from '@manyhands/core/numeric';
 import type { Range } from '@manyhands/core/reduce';
-import { isEqual, isHeld, type Share } from './shares.js';
-import { speedsOf } from './speeds.js';
-import type { Job, Member, Plan } from './state.js';
+import { isEqual } from './shares.js';
 import type { Losses } from './sum-watch.js';
 
 /** Whether workers who computed one range came to the same: pure functions over what is known of their sums. */
@@ -78,45 +76,6 @@ export function checkers<P extends Party>({ answers }: Check, crew: readonly P[]
 /** The check of exactly that range; null where it is not checked. */
 export function checkOf(checks: readonly Check[], range: Range): Check | null {
   return checks.find((check) => isEqual(check.range, range)) ?? null;
-}
-
-/** Gives ranges that wait for another answer to those who can give one, the least busy first. */
-export function checkShares(members: readonly Member[], { checks }: Job, held: readonly Share[]): Share[] {
-  const speeds = speedsOf(members);
-  const shares: Share[] = [];
-  for (const check of checks) {
-    const { range, answers } = check;
-    if (answers.length === 0 || held.some((share) => isEqual(share.range, range))) continue;
-    const load = (worker: string) =>
-      [...held, ...shares].reduce((sum, share) => sum + (share.worker === worker ? share.range.count : 0), 0);
-    const time = ({ id }: Member) => (load(id) + range.count) / (speeds.get(id) ?? 1);
-    const [first, ...others] = checkers(check, members);
-    if (first === undefined) continue;
-    const { id } = others.reduce((best, other) => (time(other) < time(best) ? other : best), first);
-    shares.push({ worker: id, range });
-  }
-  return shares;
-}
-
-/**
- * Gives up checks that nobody is there for, unless no worker is believed alone, or some have differed: the range is
- * computed again and counts as one that was not chosen.
- */
-export function withoutHopeless(
-  job: Job,
-  { plan, members }: { readonly plan: Plan; readonly members: readonly Member[] },
-): Job {
-  if (plan.verify === 1) return job;
-  const hopeless = job.checks.filter((check) => {
-    if (check.answers.length !== 1 || isHeld(job.assigned, check.range)) return false;
-    return members.length > 0 && checkers(check, members).length === 0;
-  });
-  if (hopeless.length === 0) return job;
-  return {
-    ...job,
-    checks: job.checks.filter((check) => !hopeless.includes(check)),
-    pending: [...job.pending, ...hopeless.map(({ range }) => range)],
-  };
 }
 
 /** Bit for bit where both are of one kind; otherwise by what rounding may change. */

@@ -1,16 +1,6 @@
 import type { Range } from '@manyhands/core/reduce';
-import {
-  type Answer,
-  type Check,
-  checkers,
-  checkOf,
-  checkShares,
-  isChosen,
-  isSame,
-  verdict,
-  withoutHopeless,
-} from './checks.js';
-import { secondHands } from './second-hands.js';
+import { type Answer, type Check, checkers, checkOf, isChosen, isSame, verdict } from './checks.js';
+import { checkShares, secondHands, withoutHopeless } from './second-hands.js';
 import { distribute, evaluationPieces, isEqual, isHeld, type Share, shareOut } from './shares.js';
 import { forgiven, measured, overtaken, speedsOf } from './speeds.js';
 import {

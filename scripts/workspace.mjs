@@ -10,6 +10,7 @@ export const rooms = [
   'libs/core',
   'libs/tokenizer',
   'libs/checkers',
+  'libs/tasks',
   'proto',
   'apps/coordinator',
   'apps/worker',

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RunEvent } from '@manyhands/coordinator';
-import { loadModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
+import { loadAnyModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
 import { microBatchCount, type RunConfig } from '@manyhands/core/config';
 import { Display } from './display.js';
 import { Interrupted } from './failure.js';
@@ -51,7 +51,7 @@ export async function tryRun(config: RunConfig, machine: LocalMachine): Promise<
     const last = await steps(1 + MEASURED_STEPS, true);
     if (last.interrupted) return null;
     const opened = resolveModelDirectory(out);
-    const { model } = loadModel(opened);
+    const { model } = loadAnyModel(opened);
     const timed = events.flatMap((event) => (event.kind === 'step' && event.step > 1 ? [event] : []));
     return {
       config,
@@ -105,7 +105,9 @@ function fileSize(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** 0 where there is none: games need no data. */
 function folderSize(folder: string): number {
+  if (!existsSync(folder)) return 0;
   return readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
     const inside = path.join(folder, entry.name);
     return sum + (entry.isDirectory() ? folderSize(inside) : fileSize(inside));

@@ -1,7 +1,15 @@
 import { totalmem } from 'node:os';
 import { microBatchCount, microBatchSize, type RunConfig, UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
-import { createModel, type Model, memoryEstimate, resolveModelConfig } from '@manyhands/core/model';
+import {
+  createModel,
+  isLanguageModel,
+  type MemoryEstimate,
+  memoryEstimate,
+  resolveModelConfig,
+  valueMemoryEstimate,
+} from '@manyhands/core/model';
+import { checkersTask, type Task } from '@manyhands/tasks';
 import { bytes, plural } from './format.js';
 import { expectedVocabulary } from './vocabulary.js';
 
@@ -39,16 +47,19 @@ const optimizerArrays: Readonly<Record<RunConfig['optimizer']['name'], number>> 
 };
 
 /** What training `model` under `config` needs, each part by itself. */
-export function memoryNeed(model: Model, config: RunConfig, machine: LocalMachine): MemoryNeed {
+export function memoryNeed(model: Task['model'], config: RunConfig, machine: LocalMachine): MemoryNeed {
   const size = Math.min(microBatchSize(config), config.batch.sequences);
-  const { context } = config.model;
+  const { recompute } = config.batch;
+  const estimate = (count: number): MemoryEstimate =>
+    isLanguageModel(model)
+      ? memoryEstimate(model, size, config.model.context, count, recompute)
+      : valueMemoryEstimate(model, size * config.task.maxMoves, count);
   const count = microBatchCount(config);
   const threads = Math.max(1, machine.workers * machine.threads);
-  const { recompute } = config.batch;
   // A thread sums its share of the batch, the coordinator what the workers send: a sum or a few from each.
-  const { thread } = memoryEstimate(model, size, context, Math.ceil(count / threads), recompute);
+  const { thread } = estimate(Math.ceil(count / threads));
   const sums = machine.workers === 0 ? count : Math.min(count, machine.workers);
-  const { weights, reduction } = memoryEstimate(model, size, context, sums, recompute);
+  const { weights, reduction } = estimate(sums);
   const remembered = optimizerArrays[config.optimizer.name];
   return {
     workspace: thread,
@@ -65,10 +76,16 @@ export function memoryNeed(model: Model, config: RunConfig, machine: LocalMachin
  * @throws UserError that names what to lower; what the model or the tokenizer is refused for
  */
 export async function checkMemory(config: RunConfig, out: string, machine: LocalMachine): Promise<string> {
-  const vocab = await expectedVocabulary(config, out);
-  const need = memoryNeed(createModel(resolveModelConfig({ ...config.model, vocab })), config, machine);
+  const need = memoryNeed(await expectedModel(config, out), config, machine);
   refuseTooLarge(need, config, machine, machineMemory());
   return tellNeed(need, machine);
+}
+
+/** The model that a run will have, to reckon with before its text is read. */
+async function expectedModel(config: RunConfig, out: string): Promise<Task['model']> {
+  if (config.task.name === 'checkers') return checkersTask(config).model;
+  const vocab = await expectedVocabulary(config, out);
+  return createModel(resolveModelConfig({ ...config.model, vocab }));
 }
 
 /** A run on one machine in whole. */
@@ -114,7 +131,7 @@ export function refuseTooLarge(
   const fixed = totalNeed(need, { ...machine, threads: 0 });
   const advice =
     fixed > available
-      ? `${machine.workers > 1 ? 'lower --workers, or ' : ''}take a smaller model, with fewer model.layers or model.channels`
+      ? `${machine.workers > 1 ? 'lower --workers, or ' : ''}take a smaller model, with ${config.task.name === 'checkers' ? 'a smaller task.hidden' : 'fewer model.layers or model.channels'}`
       : whatToLower(config, threads);
   const parts = [
     ...(threads > 0 ? [`${plural(threads, 'thread')} of ${bytes(need.thread)}`] : []),
@@ -128,11 +145,12 @@ export function refuseTooLarge(
 /** What of a run's memory a person can save, the cheapest first. */
 function whatToLower(config: RunConfig, threads: number): string {
   const size = microBatchSize(config);
+  const game = config.task.name === 'checkers';
   const ways = [
     ...(threads > 1 ? ['lower --threads'] : []),
     ...(size > 1 ? [`lower batch.microBatch, ${size}`] : []),
-    ...(config.batch.recompute ? [] : ['set batch.recompute: true']),
-    `lower model.context, ${config.model.context}`,
+    ...(config.batch.recompute || game ? [] : ['set batch.recompute: true']),
+    game ? `lower task.maxMoves, ${config.task.maxMoves}` : `lower model.context, ${config.model.context}`,
   ];
   return ways.length === 1 ? ways[0] : `${ways.slice(0, -1).join(', ')}, or ${ways[ways.length - 1]}`;
 }

@@ -1,11 +1,21 @@
-import { type LoadedModel, loadModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
+import { type LoadedModel, loadAnyModel, loadModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
 import { UserError } from '@manyhands/core/config';
+import type { Task } from '@manyhands/tasks';
 import { fromJson, type Tokenizer } from '@manyhands/tokenizer';
 import { note } from './output.js';
 
 /** A model as a command opened it: the directory that it was really read from stands beside it. */
 export interface OpenModel extends LoadedModel {
   readonly directory: string;
+}
+
+/** As `openModel`, whatever the task was that the model learned. */
+export function openAnyModel(
+  path: string,
+  options: { readonly best?: boolean | undefined },
+): LoadedModel<Task['model']> & { readonly directory: string } {
+  const directory = resolveModelDirectory(path, { best: options.best ?? false, warn: note });
+  return { ...loadAnyModel(directory), directory };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { sampleWindows, type Window } from '@manyhands/core/data';
+import type { Window } from '@manyhands/core/data';
 import type { Shape, Assignment as WireAssignment, MicroBatch as WireMicroBatch } from '@manyhands/proto';
 import type { EvaluationBatch } from './evaluation.js';
 import type { OpenRun } from './open-run.js';
@@ -18,8 +18,8 @@ export class Batches {
 
   /** Every shape that a worker will be given, once. */
   shapes(): Shape[] {
-    const { config, model, microBatch } = this.run;
-    const time = model.config.context;
+    const { config, material, microBatch } = this.run;
+    const { time } = material;
     const { sequences } = config.batch;
     const training = [Math.min(microBatch, sequences), sequences % microBatch].filter((size) => size > 0);
     const evaluating = this.evaluation.map(({ windows }) => windows.length);
@@ -33,7 +33,7 @@ export class Batches {
   mostTargets(kind: JobKind): number {
     const sequences =
       kind === 'train' ? [this.run.microBatch] : this.evaluation.map(({ windows }) => windows.length);
-    return Math.max(0, ...sequences) * this.run.model.config.context;
+    return Math.max(0, ...sequences) * this.run.material.time;
   }
 
   /** An assignment as it goes over the wire: positions for a worker that has the shards, tokens for the others. */
@@ -41,26 +41,21 @@ export class Batches {
     const microBatches: WireMicroBatch[] = [];
     for (let index = range.first; index < range.first + range.count; index++) {
       const windows = kind === 'train' ? this.trainingWindows(step, index) : this.evaluation[index].windows;
-      microBatches.push(hasShards ? this.positions(windows) : this.tokens(windows));
+      microBatches.push((hasShards ? null : this.tokens(windows)) ?? this.positions(windows));
     }
     return { id, kind: kind === 'train' ? 'TRAIN' : 'EVALUATE', step, range, microBatches };
   }
 
   private trainingWindows(step: number, index: number): readonly Window[] {
-    const { config, data, model, microBatch } = this.run;
-    if (this.drawn.step !== step) {
-      const { seed } = config.run;
-      const { sequences } = config.batch;
-      const windows = sampleWindows(data, { seed, step, sequences, context: model.config.context });
-      this.drawn = { step, windows };
-    }
+    const { material, microBatch } = this.run;
+    if (this.drawn.step !== step) this.drawn = { step, windows: material.training(step) };
     return this.drawn.windows.slice(index * microBatch, (index + 1) * microBatch);
   }
 
   private positions(windows: readonly Window[]): WireMicroBatch {
     return {
       batch: windows.length,
-      time: this.run.model.config.context,
+      time: this.run.material.time,
       windows: windows.map(({ split, source, offset }) => ({
         split: split === 'train' ? 'TRAIN' : 'VALIDATION',
         source,
@@ -69,13 +64,16 @@ export class Batches {
     };
   }
 
-  private tokens(windows: readonly Window[]): WireMicroBatch {
-    const { data, model } = this.run;
-    const time = model.config.context;
+  /** null where every worker makes it from the windows themselves. */
+  private tokens(windows: readonly Window[]): WireMicroBatch | null {
+    const { material } = this.run;
+    const { time } = material;
     const tokens = Buffer.alloc(windows.length * (time + 1) * Int32Array.BYTES_PER_ELEMENT);
     let at = 0;
     for (const window of windows) {
-      for (const token of data.tokens(window, time)) at = tokens.writeInt32LE(token, at);
+      const found = material.tokens(window);
+      if (found === null) return null;
+      for (const token of found) at = tokens.writeInt32LE(token, at);
     }
     this.sent(tokens.length);
     return { batch: windows.length, time, tokens };

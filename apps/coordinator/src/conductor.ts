@@ -4,7 +4,7 @@ import { span } from '@manyhands/core/trace';
 import { type Piece, pieceCount, type Shape } from '@manyhands/proto';
 import { Batches } from './batches.js';
 import { checkOf } from './checks.js';
-import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './evaluation.js';
+import type { EvaluationBatch } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
 import { Helm } from './helm.js';
 import { decide } from './machine.js';
@@ -76,11 +76,11 @@ export class Conductor implements ServiceListener {
     /** Told the name of each line of events.jsonl. */
     private readonly noted: (event: string) => void = () => {},
   ) {
-    const { config, model, data } = run;
+    const { config, material } = run;
     this.done = new Promise((resolve, reject) => {
       this.settle = { resolve, reject };
     });
-    this.evaluation = config.run.evalEvery > 0 ? planEvaluation(data, model.config.context) : [];
+    this.evaluation = config.run.evalEvery > 0 ? material.evaluation() : [];
     this.batches = new Batches(run, this.evaluation, (bytes) => this.sent(bytes));
     this.progress = new Progress(run, this.evaluation);
     if (this.progress.baselines !== null) {
@@ -178,7 +178,7 @@ export class Conductor implements ServiceListener {
       );
       return;
     }
-    const { size } = this.run.model;
+    const { size } = this.run.material.task.model;
     const next = this.uploads.get(assignment) ?? pieceCount(size) - 1;
     if (found.job.kind !== 'train' || piece.index !== next) {
       this.failed(worker, assignment, `piece ${piece.index} of the sum came where ${next} was expected`);
@@ -351,7 +351,7 @@ export class Conductor implements ServiceListener {
     const result = await this.helm.step(total(this.losses), total(this.targets), (from, to) =>
       feed.fill(from, to),
     );
-    if (result.skipped) feed.fill(0, run.model.size);
+    if (result.skipped) feed.fill(0, run.material.task.model.size);
     const { state } = this;
     const seconds = (performance.now() - this.jobBegan) / 1000;
     this.pace = this.pace === 0 ? seconds : 0.9 * this.pace + 0.1 * seconds;
@@ -396,7 +396,7 @@ export class Conductor implements ServiceListener {
   private conclude(): void {
     const { run, state } = this;
     span('evaluate', this.jobBegan, { step: state.step });
-    const result = concludeEvaluation(this.evaluation, this.losses, this.targets, run.data);
+    const result = run.material.conclude(this.evaluation, this.losses, this.targets);
     this.endJob();
     const { metrics, converged, overfitting } = this.progress.evaluated(state.step, result);
     run.directory.metrics.append({ kind: 'eval', step: state.step, ...result, ...metrics });

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { type RunConfig, RunError, UserError } from '@manyhands/core/config';
-import { modelHash } from '@manyhands/core/model';
 import { startTrace, writeTrace } from '@manyhands/core/trace';
 import {
   formatJoinUrl,
@@ -12,6 +11,7 @@ import {
   type SharedMemory,
   writePrivateFile,
 } from '@manyhands/proto';
+import { taskHash, taskToJson } from '@manyhands/tasks';
 import { parseAddress, reachable, tryAddress } from './address.js';
 import { announce } from './announce.js';
 import { Choices } from './choices.js';
@@ -127,7 +127,7 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
       },
     );
     const choices = new Choices(out, resume, !config.run.reproducible);
-    const shared = openShared(options, run.model.size);
+    const shared = openShared(options, run.material.task.model.size);
     const feed = new WeightsFeed(
       run.trainer.weights,
       (bytes) => conductor.sent(bytes),
@@ -138,15 +138,15 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
       door,
       invitation: {
         run: basename(resolve(out)),
-        model: JSON.stringify(run.model.config),
-        modelHash: modelHash(run.model),
+        model: taskToJson(run.material.task),
+        modelHash: taskHash(run.material.task),
         seed: config.run.seed,
         reproducible: config.run.reproducible,
         heartbeatSeconds: config.cluster.heartbeatSeconds,
-        dataHash: run.data.dataHash,
+        dataHash: run.material.hash,
         shapes: conductor.shapes,
         recompute: config.batch.recompute,
-        size: run.model.size,
+        size: run.material.task.model.size,
       },
       feed,
       places: shared?.sums ?? [],

@@ -21,7 +21,8 @@ export interface Evaluation {
   /** null where nothing was kept for validation. */
   readonly validationLoss: number | null;
   readonly bitsPerByte: number | null;
-  /** Validation loss less training loss, with the standard error that comes from the choice of passages. */
+  /** Validation loss less training loss, with the standard error that comes from the choice of passages; null where
+   *  nothing was kept for validation, or the two are not of one kind. */
   readonly gap: { readonly loss: number; readonly error: number } | null;
   /** Validation loss by source. */
   readonly sources: Readonly<Record<string, number>>;
@@ -48,7 +49,7 @@ export function concludeEvaluation(
   plan: readonly EvaluationBatch[],
   sums: ArrayLike<number>,
   targets: ArrayLike<number>,
-  data: TokenData,
+  data: Pick<TokenData, 'sources'>,
 ): Evaluation {
   const mean = (chosen: (batch: EvaluationBatch) => boolean): number | null => {
     let loss = 0;

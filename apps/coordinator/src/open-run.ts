@@ -1,6 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import {
   checkpointPath,
   describeDamage,
@@ -18,24 +16,16 @@ import {
   type RunConfig,
   RunError,
   settleMicroBatch,
-  UserError,
 } from '@manyhands/core/config';
-import {
-  describeNearDuplicates,
-  openTokenData,
-  type PrepareEvent,
-  prepare,
-  type TokenData,
-} from '@manyhands/core/data';
 import { checkpointed, initialSteering, rolledBack, type SteeringState } from '@manyhands/core/learning';
-import { createModel, initialWeights, type Model, resolveModelConfig } from '@manyhands/core/model';
+import { initialWeights } from '@manyhands/core/model';
 import { globalNorm } from '@manyhands/core/optim';
-import { fromJson } from '@manyhands/tokenizer';
-import { encoderSpec } from './encoder.js';
 import type { Evaluation } from './evaluation.js';
 import type { RunEvent } from './events.js';
+import { openGames } from './games.js';
+import type { Material } from './material.js';
 import { refuseChanges, refuseFinished } from './resume.js';
-import { chooseTokenizer } from './tokenizer.js';
+import { openTexts } from './texts.js';
 import { Trainer } from './trainer.js';
 
 /** A line of events.jsonl, but for its time; `numbers` are what was decided by. */
@@ -51,8 +41,7 @@ export interface EventLine {
 export interface OpenRun {
   readonly out: string;
   readonly config: RunConfig;
-  readonly model: Model;
-  readonly data: TokenData;
+  readonly material: Material;
   readonly trainer: Trainer;
   readonly directory: RunDirectory;
   /** Sequences in a micro-batch. */
@@ -80,7 +69,7 @@ export interface OpenRun {
 }
 
 /**
- * Opens a new run, or one to go on with: tokenizer, token shards, model, weights, optimiser, journals.
+ * Opens a new run, or one to go on with: what it learns from, model, weights, optimiser, journals.
  * @throws UserError for anything that a person can put right
  */
 export async function openRun(options: {
@@ -108,47 +97,10 @@ export async function openRun(options: {
       await directory.writeConfig(config);
     }
 
-    const tokenizerFile = join(out, 'tokenizer.json');
-    // A run that was ended before it had a tokenizer is resumed from there.
-    const known = resume && existsSync(tokenizerFile);
-    const tokenizerJson = known
-      ? readFileSync(tokenizerFile, 'utf8')
-      : await chooseTokenizer(config, say, signal);
-    if (!known) await directory.writeTokenizer(tokenizerJson);
-    const tokenizer = fromJson(tokenizerJson, tokenizerFile);
-    const vocab = config.model.vocab ?? tokenizer.vocabSize;
-    if (vocab < tokenizer.vocabSize) {
-      throw new UserError(
-        `model.vocab is ${vocab}, but the tokenizer has ${tokenizer.vocabSize} tokens: give at least as many, or null.`,
-      );
-    }
-
-    const dataFolder = join(out, 'data');
-    // What a run was trained on is in its directory: its sources may have moved since.
-    if (!(resume && existsSync(join(dataFolder, 'manifest.json')))) {
-      const manifest = await prepare({
-        sources: config.data.sources,
-        encoder: encoderSpec(tokenizerJson),
-        out: dataFolder,
-        validation: config.data.validation,
-        nearDuplicates: config.data.nearDuplicates,
-        report: progress(report),
-        ...(signal && { signal }),
-      });
-      const twins = describeNearDuplicates(manifest);
-      const remedy =
-        config.data.nearDuplicates === 'drop' ? '' : '; data.nearDuplicates: drop leaves them out';
-      if (twins !== null) report({ kind: 'warning', text: `${twins}${remedy}` });
-    }
-    const data = await openTokenData(dataFolder);
-    if (data.vocabHash !== tokenizer.hash) {
-      throw new UserError(
-        `${tokenizerFile} has the hash ${tokenizer.hash}, but ${dataFolder} was made with a tokenizer of hash ${data.vocabHash}: put the tokenizer.json of a checkpoint back in its place.`,
-      );
-    }
-    warnOfShortText(data, config, report);
-
-    const model = createModel(resolveModelConfig({ ...config.model, vocab }));
+    const { material, tokenizerJson } = await (config.task.name === 'checkers'
+      ? { material: openGames(config), tokenizerJson: null }
+      : openTexts({ config, directory, resume, report, signal }));
+    const { model } = material.task;
     const loaded = checkpoint === null ? null : loadCheckpoint(checkpoint.path, model);
     if (checkpoint !== null) {
       await directory.writeConfig(config);
@@ -168,8 +120,7 @@ export async function openRun(options: {
     const run: OpenRun = {
       out,
       config,
-      model,
-      data,
+      material,
       trainer,
       directory,
       microBatch: microBatchSize(config),
@@ -201,7 +152,7 @@ export async function openRun(options: {
       },
       async close() {
         await saving;
-        data.close();
+        material.close();
         directory.close();
         await trainer.close();
       },
@@ -268,23 +219,4 @@ function readQuarantined(path: string): Map<string, string> {
     if (event === 'quarantined' && typeof identity === 'string') found.set(identity, String(reason));
   }
   return found;
-}
-
-function warnOfShortText(data: TokenData, config: RunConfig, report: (event: RunEvent) => void): void {
-  const longest = Math.max(...data.sources.map(({ train }) => train.tokens));
-  if (longest > config.model.context) return;
-  const text = `the longest text has ${longest} tokens, fewer than model.context, ${config.model.context}: most of each window is empty`;
-  report({ kind: 'warning', text });
-}
-
-/** Tells of the preparation of data only where it takes long enough to wonder. */
-function progress(report: (event: RunEvent) => void) {
-  let last = performance.now();
-  return (event: PrepareEvent) => {
-    if (event.kind === 'warning') return report(event);
-    if (event.kind !== 'progress' || performance.now() - last < 2000) return;
-    last = performance.now();
-    const percent = Math.floor((100 * event.bytes) / Math.max(1, event.totalBytes));
-    report({ kind: 'status', text: `encoding text: ${percent} %` });
-  };
 }

@@ -1,5 +1,4 @@
 import { readJournal } from '@manyhands/core/checkpoint';
-import { evaluationWindows, type TokenData } from '@manyhands/core/data';
 import {
   type Baselines,
   type Convergence,
@@ -7,17 +6,14 @@ import {
   type Gap,
   gapOf,
   judgeConvergence,
-  NgramModel,
   overfitting,
   type Point,
   type Trend,
 } from '@manyhands/core/learning';
+
 import { decayedAt } from '@manyhands/core/optim';
 import type { Evaluation, EvaluationBatch } from './evaluation.js';
 import type { EventLine, OpenRun } from './open-run.js';
-
-/** Tokens of the training data that the baselines count at most, spread evenly over them. */
-const COUNTED_TOKENS = 2_000_000;
 
 /** What an evaluation tells beside its losses. */
 export interface Finding {
@@ -44,14 +40,16 @@ export class Progress {
     private readonly run: OpenRun,
     plan: readonly EvaluationBatch[],
   ) {
-    const { data, model, directory } = run;
-    this.baselines = plan.length === 0 ? null : countedBaselines(data, plan, model.config);
+    const { material, directory } = run;
+    this.baselines = plan.length === 0 ? null : material.baselines(plan);
     for (const line of readJournal(directory.metrics.path)) {
-      const { kind, step, loss } = line;
-      if (kind === 'train' && typeof step === 'number' && typeof loss === 'number')
-        this.stepped({ step, loss });
-      const gap = kind === 'eval' ? gapOf(line) : null;
-      if (gap !== null) this.remember(gap);
+      const { kind, step, loss, validationLoss } = line;
+      if (typeof step !== 'number') continue;
+      if (kind === 'train' && typeof loss === 'number') this.stepped({ step, loss });
+      if (kind !== 'eval') continue;
+      if (typeof validationLoss === 'number') this.validation.push({ step, loss: validationLoss });
+      const gap = gapOf(line);
+      if (gap !== null) this.gaps.push(gap);
     }
     this.forget();
   }
@@ -66,7 +64,8 @@ export class Progress {
     const { baselines, training, validation } = this;
     const before = overfitting(this.gaps);
     if (validationLoss !== null && Number.isFinite(validationLoss - trainLoss)) {
-      this.remember({ step, trainLoss, validationLoss, error: gap?.error ?? 0 });
+      this.validation.push({ step, loss: validationLoss });
+      if (gap !== null) this.gaps.push({ step, trainLoss, validationLoss, error: gap.error });
     }
     const open = overfitting(this.gaps);
     const lowFrom = decayedAt(config.schedule, config.run.steps);
@@ -94,19 +93,18 @@ export class Progress {
     return open === null ? null : describeOverfitting(open);
   }
 
-  private remember(evaluation: Gap): void {
-    this.gaps.push(evaluation);
-    this.validation.push({ step: evaluation.step, loss: evaluation.validationLoss });
-  }
-
   private line(step: number, { trend, best, waited }: Convergence): EventLine {
     const { baselines } = this;
     const [slope, low, high] = [trend?.slope, trend?.low, trend?.high].map((value) =>
       ((value ?? 0) * 1000).toFixed(4),
     );
+    const compared =
+      baselines === null
+        ? ''
+        : `, where unigrams have ${baselines.unigram.toFixed(4)} and bigrams ${baselines.bigram.toFixed(4)}`;
     const reason =
       `converged: the training loss no longer falls (${slope} in 1000 steps, ${low} … ${high}), the validation loss is good ` +
-      `(${best?.loss.toFixed(4)}, where unigrams have ${baselines?.unigram.toFixed(4)} and bigrams ${baselines?.bigram.toFixed(4)}), ` +
+      `(${best?.loss.toFixed(4)}${compared}), ` +
       `and it was no better in ${waited} evaluations since step ${best?.step}`;
     const numbers = { trend, baselines, best: best?.loss, bestStep: best?.step, waited };
     return { event: 'converged', step, reason, numbers };
@@ -124,17 +122,3 @@ export class Progress {
 
 /** What a run that does not stop by itself is measured with. */
 const MEASURED = { patience: 5, minImprovement: 0, beforeDecay: true };
-
-function countedBaselines(
-  data: TokenData,
-  plan: readonly EvaluationBatch[],
-  { context, vocab }: { readonly context: number; readonly vocab: number },
-): Baselines | null {
-  const model = new NgramModel(vocab);
-  const maximum = Math.ceil(COUNTED_TOKENS / context);
-  for (const window of evaluationWindows(data, 'train', { context, maximum })) {
-    model.learn(data.tokens(window, context));
-  }
-  const windows = plan.filter(({ split }) => split === 'validation').flatMap(({ windows }) => windows);
-  return model.losses(windows.map((window) => data.tokens(window, context)));
-}

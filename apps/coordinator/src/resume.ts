@@ -2,6 +2,7 @@ import { type RunConfig, show, UserError } from '@manyhands/core/config';
 
 /** What decides the weights that a run has so far: with another value it would be another run. */
 const FIXED: readonly (readonly [section: keyof RunConfig, keys: readonly string[] | 'all'])[] = [
+  ['task', 'all'],
   ['model', 'all'],
   ['data', 'all'],
   ['batch', ['sequences', 'microBatch']],

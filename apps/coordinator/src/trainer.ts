@@ -1,6 +1,6 @@
 import { type LoadedCheckpoint, weightsSha256 } from '@manyhands/core/checkpoint';
 import type { RunConfig } from '@manyhands/core/config';
-import type { Model } from '@manyhands/core/model';
+import type { Layout } from '@manyhands/core/model';
 import {
   createStepper,
   learningRate,
@@ -40,7 +40,7 @@ export class Trainer {
 
   private constructor(
     private readonly config: RunConfig,
-    model: Model,
+    model: Layout,
     private readonly stepper: Stepper,
     microBatches: number,
   ) {
@@ -55,7 +55,7 @@ export class Trainer {
    */
   static async create(
     config: RunConfig,
-    model: Model,
+    model: Layout,
     start: Start,
     options: { readonly microBatches: number; readonly threads: number },
   ): Promise<Trainer> {

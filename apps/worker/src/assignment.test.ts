@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createModel, parseModelConfig, resolveModelConfig } from '@manyhands/core/model';
+import { languageTask } from '@manyhands/tasks';
 import { readAssignment } from './assignment.js';
 
 const config = resolveModelConfig({
@@ -14,7 +15,7 @@ const config = resolveModelConfig({
   dropout: 0,
   tieEmbeddings: true,
 });
-const model = createModel(config);
+const task = languageTask(createModel(config));
 
 const assignment = (batch: number, tokens: Buffer) => ({
   id: 1,
@@ -26,7 +27,8 @@ const assignment = (batch: number, tokens: Buffer) => ({
 
 test('tokens become a micro-batch of their number in the batch', () => {
   const tokens = Buffer.from(Int32Array.of(1, 2, 3, 4, 5, 6).buffer);
-  const [micro] = readAssignment(assignment(2, tokens), model, null);
+  const [micro] = readAssignment(assignment(2, tokens), task, null);
+  assert.ok('inputs' in micro);
   assert.deepEqual([micro.index, micro.batch, micro.time], [3, 2, 2]);
   assert.deepEqual(micro.inputs, Int32Array.of(1, 2, 4, 5));
 });
@@ -34,7 +36,7 @@ test('tokens become a micro-batch of their number in the batch', () => {
 test('memory is taken for what has come, not for what was announced', () => {
   for (const batch of [2, 2 ** 28, 2 ** 32 - 1]) {
     assert.throws(
-      () => readAssignment(assignment(batch, Buffer.alloc(4)), model, null),
+      () => readAssignment(assignment(batch, Buffer.alloc(4)), task, null),
       /^Error: 4 bytes of tokens came where \d+ were expected$/,
     );
   }

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
-import type { Model } from '@manyhands/core/model';
 import { sharedFloats, splitRange } from '@manyhands/core/reduce';
 import { addTrace, tracing } from '@manyhands/core/trace';
-import type { BatchShape, MicroBatch } from '@manyhands/core/train';
+import type { BatchShape } from '@manyhands/core/train';
+import { type Task, type TaskBatch, taskToJson } from '@manyhands/tasks';
 import { Piscina } from 'piscina';
 import { RangeSum } from './range-sum.js';
 import type { Engine, Losses, ThreadAnswer, ThreadProgress, ThreadSetup, ThreadTask } from './tasks.js';
@@ -27,7 +27,7 @@ export class ThreadPool {
 
   private constructor(
     private readonly piscina: Piscina<ThreadTask, ThreadAnswer>,
-    private readonly model: Model,
+    private readonly size: number,
     private readonly weights: readonly [Float32Array, Float32Array],
     private readonly threads: number,
     /** How the threads compute, in words, and with what, for other machines of this kind. */
@@ -38,7 +38,7 @@ export class ThreadPool {
 
   /** @throws KernelError where the backend is not available */
   static async create(options: {
-    model: Model;
+    task: Task;
     backend: BackendChoice;
     reproducible: boolean;
     threads: number;
@@ -48,10 +48,11 @@ export class ThreadPool {
     choices: string | null;
     recompute: boolean;
   }): Promise<ThreadPool> {
-    const { model, threads, backend, choices, reproducible, recompute, shapes } = options;
-    const weights = [sharedFloats(model.size), sharedFloats(model.size)] as const;
+    const { task, threads, backend, choices, reproducible, recompute, shapes } = options;
+    const { size } = task.model;
+    const weights = [sharedFloats(size), sharedFloats(size)] as const;
     const workerData: ThreadSetup = {
-      model: model.config,
+      task: taskToJson(task),
       reproducible,
       recompute,
       shapes,
@@ -74,7 +75,7 @@ export class ThreadPool {
       if (answer.kind !== 'warm') throw new Error('a thread answered out of turn');
       const engine = engineOf(answer);
       await Promise.all(Array.from({ length: threads }, () => piscina.run({ kind: 'warm', engine })));
-      return new ThreadPool(piscina, model, weights, threads, answer);
+      return new ThreadPool(piscina, size, weights, threads, answer);
     } catch (error) {
       await piscina.destroy();
       throw error;
@@ -105,7 +106,7 @@ export class ThreadPool {
    * @param signal aborts a sum that is of no use any more: it fails soon, or is done
    */
   sum(
-    microBatches: readonly MicroBatch[],
+    microBatches: readonly TaskBatch[],
     version: number,
     seed: number,
     grain: number,
@@ -114,7 +115,7 @@ export class ThreadPool {
     const total = microBatches.length;
     const parts = splitRange({ first: 0, count: total }, total, this.threads).map((range) => ({
       range,
-      output: this.free.pop() ?? sharedFloats(this.model.size),
+      output: this.free.pop() ?? sharedFloats(this.size),
     }));
     const unwanted = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const answers = parts.map(async ({ range, output }, part) => {
@@ -154,12 +155,14 @@ export class ThreadPool {
   }
 
   /** The losses of micro-batches, forward only, spread over the threads. */
-  async losses(microBatches: readonly MicroBatch[], version: number): Promise<Losses> {
+  async losses(microBatches: readonly TaskBatch[], version: number, seed: number): Promise<Losses> {
     const size = Math.ceil(microBatches.length / this.threads);
     const parts: Promise<Losses>[] = [];
     for (let first = 0; first < microBatches.length; first += size) {
       const part = microBatches.slice(first, first + size);
-      parts.push(this.run({ kind: 'losses', engine: engineOf(this.warm), version, microBatches: part }));
+      parts.push(
+        this.run({ kind: 'losses', engine: engineOf(this.warm), version, seed, microBatches: part }),
+      );
     }
     return concatenated(await Promise.all(parts));
   }

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import { type BackendChoice, machineKind } from '@manyhands/core/kernels';
-import { createModel, modelHash, parseModelConfig } from '@manyhands/core/model';
 import { BufferPool } from '@manyhands/core/reduce';
 import { span } from '@manyhands/core/trace';
 import {
@@ -24,6 +23,7 @@ import {
   TensorAssembler,
   type Welcome__Output,
 } from '@manyhands/proto';
+import { taskFromJson, taskHash } from '@manyhands/tasks';
 import { readAssignment, readShapes } from './assignment.js';
 import { ThreadPool } from './pool.js';
 import type { RangeSum } from './range-sum.js';
@@ -100,8 +100,9 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
   };
 
   const start = async (welcome: Welcome__Output) => {
-    const model = createModel(parseModelConfig(welcome.model));
-    if (modelHash(model) !== welcome.modelHash) {
+    const task = taskFromJson(welcome.model);
+    const { size } = task.model;
+    if (taskHash(task) !== welcome.modelHash) {
       return end({
         kind: 'refused',
         reason:
@@ -110,24 +111,25 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     }
     options.status(`${welcome.worker} joined run ${welcome.run}; preparing ${threads(options.threads)}`);
     const pool = await ThreadPool.create({
-      model,
-      backend: options.backend,
+      task,
+      // A game's model is so small that the processor has done before a GPU has begun.
+      backend: task.name === 'language' || options.backend !== 'auto' ? options.backend : 'cpu',
       reproducible: welcome.reproducible,
       threads: options.threads,
-      shapes: readShapes(welcome, model),
+      shapes: readShapes(welcome, task),
       recompute: welcome.recompute,
       choices: welcome.choices === '' ? null : welcome.choices,
     });
     close = () => pool.close();
     if (over) return close();
-    const data = await options.shards.find(welcome.dataHash);
+    const data = task.name === 'language' ? await options.shards.find(welcome.dataHash) : null;
     const gate = new WeightsGate();
     const callMetadata = metadata.clone();
     callMetadata.set('worker', welcome.worker);
 
     const weights = client.Weights({}, callMetadata);
     const shared = welcome.sharesMemory ? options.shared : undefined;
-    const tensor = (index: number) => shared?.memory.tensor(index, model.size) ?? null;
+    const tensor = (index: number) => shared?.memory.tensor(index, size) ?? null;
     const assemblers = [0, 1].map((slot) => new TensorAssembler(pool.weightsFor(slot), tensor(slot)));
     const place = shared === undefined ? null : tensor(1 + shared.place);
     let arriving = 0;
@@ -156,7 +158,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
         const began = performance.now();
         // Not over a sum that the coordinator has not read yet.
         const where = place?.free ? place : null;
-        const messages = messagesOf(sum, assignment, model.size, memories, where);
+        const messages = messagesOf(sum, assignment, size, memories, where);
         await sendAll<EncodedPartialSum | PartialSum>(gradients, messages, (message) => {
           if ('memory' in message) memories.push(message.memory);
         });
@@ -169,12 +171,12 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     const compute = async (assignment: Assignment__Output, signal: AbortSignal) => {
       const { id, step } = assignment;
       let began = performance.now();
-      const microBatches = readAssignment(assignment, model, data);
+      const microBatches = readAssignment(assignment, task, data);
       span('assignment', began, { step, microBatches: microBatches.length });
       if (!(await gate.reached(step))) return; // a later version came: the step is over without us
       if (signal.aborted) return;
       if (assignment.kind === 'EVALUATE') {
-        const losses = await pool.losses(microBatches, step);
+        const losses = await pool.losses(microBatches, step, welcome.seed);
         if (!over) work.write({ evaluated: { assignment: id, losses } });
         return;
       }

@@ -1,12 +1,13 @@
 import type { BackendChoice, BackendInfo } from '@manyhands/core/kernels';
-import type { ModelConfig } from '@manyhands/core/model';
 import type { TraceEvent } from '@manyhands/core/trace';
-import type { BatchShape, MicroBatch } from '@manyhands/core/train';
+import type { BatchShape } from '@manyhands/core/train';
+import type { TaskBatch } from '@manyhands/tasks';
 
 /** What crosses from the worker to one of its threads and back; arrays over shared memory are not copied. */
 
 export interface ThreadSetup {
-  readonly model: ModelConfig;
+  /** What the run learns, as the wire carries it. */
+  readonly task: string;
   readonly reproducible: boolean;
   readonly recompute: boolean;
   /** Of all work to come. */
@@ -35,7 +36,7 @@ export type ThreadTask =
       readonly version: number;
       readonly seed: number;
       /** Neighbours in the batch that form one node of its tree. */
-      readonly microBatches: readonly MicroBatch[];
+      readonly microBatches: readonly TaskBatch[];
       /** Receives the sum of their gradients, flat. */
       readonly output: Float32Array;
       /** Told whenever that much more of the output is final. */
@@ -47,7 +48,8 @@ export type ThreadTask =
       readonly kind: 'losses';
       readonly engine: Engine;
       readonly version: number;
-      readonly microBatches: readonly MicroBatch[];
+      readonly seed: number;
+      readonly microBatches: readonly TaskBatch[];
     };
 
 /** Said while a sum is computed: everything of its output at and above `from` is final. */

@@ -1,19 +1,19 @@
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { createKernels, KernelError } from '@manyhands/core/kernels';
-import { createModel } from '@manyhands/core/model';
 import { span, startTrace, takeTrace } from '@manyhands/core/trace';
-import { Learner } from '@manyhands/core/train';
+import type { Learner } from '@manyhands/core/train';
+import { learnerOf, type TaskBatch, taskFromJson } from '@manyhands/tasks';
 import type { Engine, Losses, ThreadAnswer, ThreadProgress, ThreadSetup, ThreadTask } from './tasks.js';
 import { trialOf } from './trial.js';
 
 /** What runs inside a pool thread: one backend, one copy of the model on it. No network lives here. */
 
 const setup: ThreadSetup = Array.isArray(workerData) ? workerData[1] : workerData;
-const model = createModel(setup.model);
+const task = taskFromJson(setup.task);
 if (setup.trace) startTrace(`thread ${threadId}`);
 
 interface Started {
-  readonly learner: Learner;
+  readonly learner: Learner<TaskBatch>;
   readonly warm: Omit<Extract<ThreadAnswer, { kind: 'warm' }>, 'trace'>;
 }
 
@@ -25,7 +25,8 @@ async function start({ backend, choices }: Engine): Promise<Started> {
   const training = shapes.find(({ train }) => train);
   const { kernels, reason } = await createKernels(backend, {
     reproducible,
-    ...(training && { trial: trialOf(model, training, { recompute, threads }) }),
+    ...(training &&
+      task.name === 'language' && { trial: trialOf(task.model, training, { recompute, threads }) }),
     ...(choices === null ? {} : { choices }),
   });
   if (reproducible && !kernels.info.reproducible) {
@@ -33,12 +34,12 @@ async function start({ backend, choices }: Engine): Promise<Started> {
       `a reproducible run needs the same bits on every processor, which ${backend} does not give: use cpu`,
     );
   }
-  const learner = Learner.create(kernels, model, { recompute });
+  const learner = learnerOf(task, kernels, { recompute });
   learner.prepare(shapes);
   return { learner, warm: { kind: 'warm', info: kernels.info, reason, choices: kernels.choices() } };
 }
 
-async function learnerWith(chosen: Engine, version: number): Promise<Learner> {
+async function learnerWith(chosen: Engine, version: number): Promise<Learner<TaskBatch>> {
   engine ??= start(chosen);
   const { learner } = await engine;
   if (version !== loaded) {
@@ -50,41 +51,42 @@ async function learnerWith(chosen: Engine, version: number): Promise<Learner> {
   return learner;
 }
 
-export default async function run(task: ThreadTask): Promise<ThreadAnswer> {
-  switch (task.kind) {
+export default async function run(asked: ThreadTask): Promise<ThreadAnswer> {
+  switch (asked.kind) {
     case 'warm': {
-      engine ??= start(task.engine);
+      engine ??= start(asked.engine);
       const { warm } = await engine;
       return { ...warm, trace: takeTrace() };
     }
     case 'sum': {
-      const { seed, version: step, microBatches, output, unwanted } = task;
-      const learner = await learnerWith(task.engine, step);
+      const { seed, version: step, microBatches, output, unwanted } = asked;
+      const learner = await learnerWith(asked.engine, step);
       const began = performance.now();
       const losses: Losses = await learner.sum(
         microBatches,
         { seed, step },
         output,
-        progress(task),
+        progress(asked),
         () => Atomics.load(unwanted, 0) !== 0,
       );
       span('forward+backward', began, { step, microBatches: microBatches.length });
       return { kind: 'losses', losses, trace: takeTrace() };
     }
     case 'losses': {
-      const learner = await learnerWith(task.engine, task.version);
+      const learner = await learnerWith(asked.engine, asked.version);
       const began = performance.now();
       const losses: Losses = { sums: [], targets: [] };
-      for (const microBatch of task.microBatches) {
-        const each = await learner.losses(microBatch);
-        losses.sums.push(each.reduce((sum, loss) => sum + loss, 0));
-        losses.targets.push(microBatch.targets.reduce((count, target) => count + (target >= 0 ? 1 : 0), 0));
+      const { seed, version: step } = asked;
+      for (const microBatch of asked.microBatches) {
+        const { lossSum, targets } = await learner.evaluate(microBatch, { seed, step });
+        losses.sums.push(lossSum);
+        losses.targets.push(targets);
       }
-      span('forward', began, { step: task.version, microBatches: task.microBatches.length });
+      span('forward', began, { step, microBatches: asked.microBatches.length });
       return { kind: 'losses', losses, trace: takeTrace() };
     }
     default:
-      task satisfies never;
+      asked satisfies never;
       throw new Error('unknown task');
   }
 }

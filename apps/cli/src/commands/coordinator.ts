@@ -83,7 +83,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
     display.end();
     running.interrupt.dispose();
   });
-  printSummary(summary, 'coordinator');
+  printSummary(summary, 'coordinator', config);
   return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
 }
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { RunSummary } from '@manyhands/coordinator';
-import { type PresetName, presets, UserError } from '@manyhands/core/config';
+import { type PresetName, presets, type RunConfig, UserError } from '@manyhands/core/config';
 import type { BackendChoice } from '@manyhands/core/kernels';
 import type { Command } from 'commander';
 import { Display } from '../display.js';
@@ -74,24 +74,28 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const resume = options.resume ?? false;
   const run = { config, out, resume, machine, display, ...trace };
   const summary = await runLocally(run).finally(() => display.end());
-  printSummary(summary, 'train');
+  printSummary(summary, 'train', config);
   return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
 }
 
 /** What a run came to, and what to type next. */
-export function printSummary(summary: RunSummary, command: OwningCommand): void {
+export function printSummary(summary: RunSummary, command: OwningCommand, { task }: RunConfig): void {
   const { step, steps, seconds, tokens, out } = summary;
   const word = summary.interrupted ? colors.yellow('stopped') : colors.green('done');
   const validation =
     summary.validationLoss === null ? '' : `, validation loss ${loss(summary.validationLoss)}`;
   const best = summary.bestValidationLoss === null ? '' : ` (best ${loss(summary.bestValidationLoss)})`;
-  print(`${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} tokens`);
+  print(
+    `${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} ${task.name === 'language' ? 'tokens' : 'positions'}`,
+  );
   print(`loss ${loss(summary.trainLoss)}${validation}${best}`);
   if (step < steps && !summary.interrupted) print(summary.reason);
   if (summary.overfitting !== null) print(summary.overfitting);
   print(`weights sha256 ${summary.weightsSha256}`);
   const next = summary.interrupted
     ? resumeLine(command, out)
-    : `npx manyhands generate --model ${shellWord(out)} --prompt "…"`;
+    : task.name === 'language'
+      ? `npx manyhands generate --model ${shellWord(out)} --prompt "…"`
+      : `npx manyhands inspect ${shellWord(out)}`;
   print(`next: ${next}`);
 }

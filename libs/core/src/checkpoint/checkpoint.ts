@@ -16,8 +16,8 @@ import {
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { RunError, UserError } from '../config/index.js';
-import type { Model } from '../model/index.js';
-import { loadModel, modelFiles, weightsSha256 } from './model-directory.js';
+import type { Model, ValueModel } from '../model/index.js';
+import { loadAnyModel, modelFiles, weightsSha256 } from './model-directory.js';
 import { readSafetensors, safetensorsParts } from './safetensors.js';
 import { stateFromJson, stateToJson, type TrainingState } from './state.js';
 import { disk, replaceFile, type Storage, writeThrough, writing } from './storage.js';
@@ -25,7 +25,7 @@ import { disk, replaceFile, type Storage, writeThrough, writing } from './storag
 /** What a checkpoint is made of. `optimizer` holds flat arrays by name, such as `exp_avg`. */
 export interface CheckpointContent {
   readonly step: number;
-  readonly model: Model;
+  readonly model: Model | ValueModel;
   readonly weights: Float32Array;
   readonly optimizer: Readonly<Record<string, Float32Array>>;
   readonly state: Omit<TrainingState, 'step' | 'weightsSha256' | 'files'>;
@@ -152,10 +152,10 @@ export function verifyCheckpoint(path: string): Checkpoint | DamagedCheckpoint {
  *
  * @throws RunError for a damaged file, with both hashes; UserError where the checkpoint is of another model
  */
-export function loadCheckpoint(path: string, model: Model): LoadedCheckpoint {
+export function loadCheckpoint(path: string, model: Model | ValueModel): LoadedCheckpoint {
   const checked = verifyCheckpoint(path);
   if (!('state' in checked)) throw new RunError(describeDamage(checked));
-  const loaded = loadModel(path);
+  const loaded = loadAnyModel(path);
   const different = Object.entries(model.config).find(
     ([key, value]) => Object.entries(loaded.model.config).find(([name]) => name === key)?.[1] !== value,
   );

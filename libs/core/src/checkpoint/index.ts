@@ -14,7 +14,7 @@ export {
   verifyCheckpoint,
 } from './checkpoint.js';
 export { type Journal, openJournal, readJournal } from './journal.js';
-export { type LoadedModel, loadModel, weightsSha256 } from './model-directory.js';
+export { type LoadedModel, loadAnyModel, loadModel, weightsSha256 } from './model-directory.js';
 export {
   holdsRun,
   openRunDirectory,

@@ -8,17 +8,24 @@ import { z } from 'zod';
 import { show, UserError } from '../config/index.js';
 import {
   createModel,
+  createValueModel,
   fromHuggingFace,
+  isLanguageModel,
+  type Layout,
   type Model,
   type ModelConfig,
   type Parameter,
   toHuggingFace,
+  VALUE_MODEL_TYPE,
+  type ValueModel,
+  valueFromJson,
+  valueToJson,
 } from '../model/index.js';
 import { sha256 } from '../numeric/index.js';
 import { openSafetensors, type SafetensorsFile, safetensorsParts } from './safetensors.js';
 
-export interface LoadedModel {
-  readonly model: Model;
+export interface LoadedModel<Kind extends Layout = Model> {
+  readonly model: Kind;
   /** All weights in one array, each parameter at its offset. */
   readonly weights: Float32Array;
   readonly weightsSha256: string;
@@ -32,22 +39,26 @@ export function weightsSha256(weights: Float32Array): string {
 
 /** The files of a model directory by name, each as its bytes in order. */
 export function modelFiles(
-  model: Model,
+  model: Model | ValueModel,
   weights: Float32Array,
   tokenizerJson: string | null,
 ): Map<string, Uint8Array[]> {
   if (weights.length !== model.size)
     throw new RangeError(`${weights.length} weights for ${model.size} places`);
   const tensors = model.parameters.map((parameter) => ({
-    name: writtenName(model.config, parameter),
+    name: isLanguageModel(model) ? writtenName(model.config, parameter) : parameter.name,
     shape: parameter.shape,
     data: weights.subarray(parameter.offset, parameter.offset + parameter.size),
   }));
+  const tensorFile = ['model.safetensors', safetensorsParts(tensors, { format: 'pt' })] as const;
+  if (!isLanguageModel(model)) {
+    return new Map([['config.json', [json(valueToJson(model.config))]], tensorFile]);
+  }
   const endOfText = tokenizerJson === null ? null : endOfTextId(tokenizerJson);
   const generation = { bos_token_id: endOfText, eos_token_id: endOfText };
   const files = new Map([
     ['config.json', [json({ ...toHuggingFace(model.config), ...generation })]],
-    ['model.safetensors', safetensorsParts(tensors, { format: 'pt' })],
+    tensorFile,
     ['generation_config.json', [json(generation)]],
   ]);
   if (tokenizerJson !== null) files.set('tokenizer.json', [new TextEncoder().encode(tokenizerJson)]);
@@ -60,7 +71,27 @@ export function modelFiles(
  * @throws UserError that names the file and what is missing or wrong in it
  */
 export function loadModel(directory: string): LoadedModel {
-  const model = createModel(readModelConfig(directory));
+  const json = readConfigJson(directory);
+  if (isValueModel(json)) {
+    throw new UserError(
+      `${directory} values positions of a game and knows no tokens: give the directory of a language model.`,
+    );
+  }
+  return loadWeights(directory, createModel(named(directory, () => fromHuggingFace(json))));
+}
+
+/**
+ * Loads a language model, or one that values positions.
+ * @throws UserError that names the file and what is missing or wrong in it
+ */
+export function loadAnyModel(directory: string): LoadedModel<Model | ValueModel> {
+  const json = readConfigJson(directory);
+  return isValueModel(json)
+    ? loadWeights(directory, createValueModel(named(directory, () => valueFromJson(json))))
+    : loadModel(directory);
+}
+
+function loadWeights<Kind extends Model | ValueModel>(directory: string, model: Kind): LoadedModel<Kind> {
   const weights = readWeights(join(directory, 'model.safetensors'), model);
   return {
     model,
@@ -68,6 +99,10 @@ export function loadModel(directory: string): LoadedModel {
     weightsSha256: weightsSha256(weights),
     tokenizerJson: readTokenizerJson(directory),
   };
+}
+
+function isValueModel(json: unknown): boolean {
+  return typeof json === 'object' && json !== null && Reflect.get(json, 'model_type') === VALUE_MODEL_TYPE;
 }
 
 export function isModelDirectory(directory: string): boolean {
@@ -79,23 +114,26 @@ export function readTokenizerJson(directory: string): string | null {
   return existsSync(path) ? readText(path, 1 << 28) : null;
 }
 
-function readModelConfig(directory: string): ModelConfig {
+function readConfigJson(directory: string): unknown {
   const path = join(directory, 'config.json');
   const text = readText(path, 1 << 20);
-  let config: unknown;
   try {
-    config = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new UserError(`${path} is not JSON.`);
   }
+}
+
+/** What is wrong with a config.json, with the directory that it lies in. */
+function named<T>(directory: string, read: () => T): T {
   try {
-    return fromHuggingFace(config);
+    return read();
   } catch (error) {
     throw new UserError(`${directory}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
-function readWeights(path: string, model: Model): Float32Array {
+function readWeights(path: string, model: Model | ValueModel): Float32Array {
   if (!existsSync(path) && existsSync(`${path}.index.json`)) {
     throw new UserError(
       `${path} is split into several files: save the model as one with transformers first.`,
@@ -122,7 +160,7 @@ function readWeights(path: string, model: Model): Float32Array {
 }
 
 /** What each parameter is called in the file: the base model and the model with its head are saved differently. */
-function namesInFile(file: SafetensorsFile, model: Model, path: string): Map<string, string> {
+function namesInFile(file: SafetensorsFile, model: Model | ValueModel, path: string): Map<string, string> {
   const names = new Map<string, string>();
   const spare = new Set(file.tensors.keys());
   for (const { name } of model.parameters) {
@@ -134,7 +172,7 @@ function namesInFile(file: SafetensorsFile, model: Model, path: string): Map<str
     names.set(name, found);
   }
   for (const name of spare) {
-    if (model.config.tieEmbeddings && name === 'lm_head.weight') continue; // the embedding once more
+    if (isLanguageModel(model) && model.config.tieEmbeddings && name === 'lm_head.weight') continue; // the embedding once more
     if (/(^|\.)attn\.(masked_)?bias$|rotary_emb\.inv_freq$/.test(name)) continue; // constants, not weights
     throw new UserError(
       `${path} has the tensor ${show(name)}, which a ${model.config.arch} model does not have.`,

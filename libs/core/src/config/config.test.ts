@@ -140,7 +140,7 @@ test('sources may be texts, and times may have units', () => {
 const refused: readonly [input: unknown, sentence: string][] = [
   [
     5,
-    'The config is 5, but must be sections of keys: model, data, optimizer, schedule, batch, run, steering, cluster.',
+    'The config is 5, but must be sections of keys: task, model, data, optimizer, schedule, batch, run, steering, cluster.',
   ],
   [{ model: { layers: 0 } }, 'model.layers is 0, but must be a whole number from 1 to 1024.'],
   [{ model: { layers: 'six' } }, 'model.layers is "six", but must be a whole number from 1 to 1024.'],
@@ -267,7 +267,7 @@ test('--set reads its value as YAML and refuses what is no key', () => {
   for (const key of ['__proto__.polluted', '__proto__.x', 'q']) {
     assert.equal(
       refusal(() => set(`${key}=1`)),
-      `Unknown key "${key}": the sections are model, data, optimizer, schedule, batch, run, steering, cluster.`,
+      `Unknown key "${key}": the sections are task, model, data, optimizer, schedule, batch, run, steering, cluster.`,
     );
   }
   assert.match(

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
@@ -8,6 +9,7 @@ import { parseYaml } from './yaml.js';
 
 /** A run's whole config: every key present, defaults filled, keys that depend on others worked out. */
 export interface RunConfig {
+  readonly task: Readonly<FilledConfig['task']>;
   readonly model: Readonly<Omit<FilledConfig['model'], 'kvHeads'> & { kvHeads: number }>;
   readonly data: Readonly<FilledConfig['data']>;
   readonly optimizer: Readonly<FilledConfig['optimizer']>;
@@ -39,6 +41,7 @@ export function parseConfig(input: unknown, preset: PresetName = 'nano'): RunCon
   }
   const result = schema.safeParse(filled);
   if (!result.success) throw new UserError(sentence(firstIssue(result.error.issues), filled));
+  refuseForeign(given, result.data);
   return resolve(result.data, presetWarmup[preset]);
 }
 
@@ -116,11 +119,42 @@ function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
   const longer = `longer than cluster.heartbeatSeconds, ${heartbeatSeconds}`;
   demand(lostAfterSeconds > heartbeatSeconds, 'cluster.lostAfterSeconds', lostAfterSeconds, longer);
 
+  // A game is a micro-batch of its own, and the smaller they are, the better they are shared out.
+  if (filled.task.name === 'checkers') {
+    const { nano } = presets;
+    const microBatch = batch.microBatch === 'auto' ? 1 : batch.microBatch;
+    return {
+      ...filled,
+      model: { ...nano.model, kvHeads: nano.model.heads },
+      data: nano.data,
+      batch: { ...batch, microBatch },
+      schedule: { name: schedule.name, warmup, minLr },
+    };
+  }
   return {
     ...filled,
     model: { ...model, kvHeads },
     schedule: { name: schedule.name, warmup, minLr },
   };
+}
+
+/** A key of another task would have no effect. Written out with the value that it has anyway, it says nothing. */
+function refuseForeign(given: Record<string, unknown>, filled: FilledConfig): void {
+  const { nano } = presets;
+  const { name } = filled.task;
+  const usual: Record<string, Record<string, unknown>> = name === 'language'
+    ? { task: { ...nano.task, name } }
+    : { model: { ...nano.model, kvHeads: nano.model.heads }, data: nano.data };
+  for (const [section, values] of Object.entries(usual)) {
+    const own = filled[section as keyof FilledConfig];
+    for (const [key, value] of Object.entries(own)) {
+      const said = Object.hasOwn(Object(given[section]), key) && value !== null;
+      if (!said || isDeepStrictEqual(value, values[key])) continue;
+      throw new UserError(
+        `${section}.${key} is ${show(value)}, but must be left out where task.name is ${name}, which has no use for it.`,
+      );
+    }
+  }
 }
 
 function demand(holds: boolean, key: string, value: unknown, allowed: string): void {

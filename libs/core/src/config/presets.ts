@@ -7,6 +7,16 @@ export type PresetName = 'nano' | 'small' | 'gpt2';
  * 8 in small. The defaults of every key are those of nano.
  */
 const nano: FilledConfig = {
+  task: {
+    name: 'language',
+    evaluation: 'samuel',
+    hidden: 32,
+    depth: 3,
+    openingMoves: 6,
+    exploration: 0.05,
+    lambda: 0.8,
+    maxMoves: 200,
+  },
   model: {
     arch: 'gpt2',
     layers: 4,

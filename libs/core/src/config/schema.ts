@@ -99,6 +99,26 @@ const stopping = () => {
 };
 
 export const sections = {
+  /** What is learned: a language from text, or a game from play. All keys but `name` are the game's. */
+  task: z.strictObject({
+    name: oneOf(['language', 'checkers']),
+    /** How a position is valued: Samuel's weighted sum of features, or a network over the squares. */
+    evaluation: oneOf(['samuel', 'network']),
+    /** Width of the network's hidden layer. */
+    hidden: whole(1, 4096),
+    /** Moves that each player looks ahead. */
+    depth: whole(1, 20),
+    /** The first moves of a game, drawn at random; and how likely a later one is drawn too. */
+    openingMoves: whole(0, 40),
+    exploration: belowOne(),
+    /** λ of the temporal difference: 0 learns from the next search alone, 1 from the game's result alone. */
+    lambda: z
+      .number({ error: 'a number from 0 to 1' })
+      .min(0, 'a number from 0 to 1')
+      .max(1, 'a number from 0 to 1'),
+    /** A game is broken off after so many. */
+    maxMoves: whole(10, 1000),
+  }),
   model: z.strictObject({
     arch: oneOf(['gpt2', 'llama']),
     layers: whole(1, 1024),

@@ -15,7 +15,10 @@ export interface Overfitting {
   readonly error: number;
 }
 
-/** The gap that an evaluation's line of metrics.jsonl tells of; null: it tells of none that is finite. */
+/**
+ * The gap that an evaluation's line of metrics.jsonl tells of; null: it tells of none that is finite, or says itself that
+ * there is none, since its two losses are not of one kind.
+ */
 export function gapOf({
   step,
   trainLoss,
@@ -25,6 +28,7 @@ export function gapOf({
   if (typeof step !== 'number' || typeof trainLoss !== 'number' || typeof validationLoss !== 'number') {
     return null;
   }
+  if (gap === null) return null;
   const error: unknown = Object(gap).error;
   return { step, trainLoss, validationLoss, error: typeof error === 'number' ? error : 0 };
 }

@@ -1,7 +1,8 @@
 import { createCpuPlanner } from '../kernels/index.js';
 import { createModel } from './model.js';
 import { trainingProgram } from './programs.js';
-import type { Model, ModelConfig } from './types.js';
+import type { Layout, Model, ModelConfig } from './types.js';
+import { type ValueModel, valueProgram } from './value.js';
 
 export function parameterCount(config: ModelConfig): number {
   return createModel(config).size;
@@ -51,8 +52,20 @@ export function memoryEstimate(
   microBatches = 1,
   recompute = false,
 ): MemoryEstimate {
+  return memoryOf(model, activationBytes(model, batch, time, recompute), microBatches);
+}
+
+/** The same of a model that values positions, in micro-batches of so many of them. */
+export function valueMemoryEstimate(model: ValueModel, rows: number, microBatches: number): MemoryEstimate {
+  const kernels = createCpuPlanner();
+  const weights = new Map(model.parameters.map(({ name, shape }) => [name, kernels.zeros(shape)]));
+  const { program } = valueProgram(kernels, model, weights, rows, () => {});
+  const inputs = 4 * rows * (model.config.inputs + 1);
+  return memoryOf(model, program.bytes + inputs, microBatches);
+}
+
+function memoryOf(model: Layout, activations: number, microBatches: number): MemoryEstimate {
   const weights = 4 * model.size;
-  const activations = activationBytes(model, batch, time, recompute);
   const levels = Math.ceil(Math.log2(microBatches));
   return {
     weights,

@@ -4,6 +4,7 @@ export {
   type MemoryEstimate,
   memoryEstimate,
   parameterCount,
+  valueMemoryEstimate,
 } from './cost.js';
 export { createCache, forward, forwardLoss } from './forward.js';
 export { modelHash, parseModelConfig } from './identity.js';
@@ -37,3 +38,17 @@ export type {
   Parameter,
   ParameterGroup,
 } from './types.js';
+export {
+  createValueModel,
+  forwardValues,
+  isLanguageModel,
+  VALUE_MODEL_TYPE,
+  type ValueConfig,
+  type ValueModel,
+  type ValueProgram,
+  valueConfig,
+  valueFromJson,
+  valueFunction,
+  valueProgram,
+  valueToJson,
+} from './value.js';

@@ -26,6 +26,11 @@ export function percent(share: number): string {
   return `${Number((100 * share).toPrecision(2))}%`;
 }
 
+/** A learning rate in two digits: `0.0032`, `4.5e-7`. */
+export function rate(value: number): string {
+  return String(Number(value.toPrecision(2)));
+}
+
 /** `1 worker`, `3 workers`. */
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;

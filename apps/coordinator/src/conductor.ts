@@ -90,7 +90,7 @@ export class Conductor implements ServiceListener {
     }
     this.helm = new Helm(run, (line) => {
       this.record(line);
-      this.report({ kind: 'warning', text: line.reason });
+      this.report({ kind: 'warning', text: line.reason, event: line.event });
     });
     const seed = randomBytes(6).readUIntBE(0, 6);
     this.proofs = new Proofs(seed);
@@ -409,7 +409,7 @@ export class Conductor implements ServiceListener {
     this.report({ kind: 'eval', step: state.step, ...result });
     if (overfitting !== null) {
       this.record(overfitting);
-      this.report({ kind: 'warning', text: overfitting.reason });
+      this.report({ kind: 'warning', text: overfitting.reason, event: overfitting.event });
     }
     if (converged === null || this.ending) {
       this.post({ kind: 'evaluated', improved });

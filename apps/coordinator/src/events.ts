@@ -3,7 +3,8 @@ export type RunEvent =
   | { readonly kind: 'status'; readonly text: string }
   /** Said again and again while it lasts: for how long, and for what. */
   | { readonly kind: 'waiting'; readonly text: string }
-  | { readonly kind: 'warning'; readonly text: string }
+  /** `event`: the name of the line of events.jsonl that says it too. */
+  | { readonly kind: 'warning'; readonly text: string; readonly event?: string }
   | { readonly kind: 'worker'; readonly text: string; readonly workers: number; readonly threads: number }
   | {
       readonly kind: 'step';

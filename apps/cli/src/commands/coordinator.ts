@@ -1,6 +1,8 @@
+import type { RunSummary } from '@manyhands/coordinator';
 import { UserError } from '@manyhands/core/config';
 import { type Command, Option } from 'commander';
 import { exitStatus } from '../failure.js';
+import { findRate, printRate, type RangeTest, refuseBeside } from '../find-rate.js';
 import { shellWord } from '../format.js';
 import { type LogFormat, logFormatOption, openTeller } from '../log.js';
 import { checkMemory } from '../memory.js';
@@ -18,6 +20,7 @@ interface CoordinatorOptions extends ConfigOptions {
   readonly tokenTtl?: number;
   readonly maxJoins?: number;
   readonly discover?: boolean;
+  readonly findLr?: boolean;
   readonly trace?: string;
   readonly metrics?: string;
   readonly logFormat: LogFormat;
@@ -45,6 +48,7 @@ export function coordinator(): Command {
     .option('--discover', 'let workers on the same network find the run, by multicast DNS: worker --discover')
     .option('--metrics <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there, read only')
     .addOption(logFormatOption())
+    .option('--find-lr', wording.findRate)
     .option('--trace <file>', wording.trace)
     .action(async (options: CoordinatorOptions) => {
       process.exitCode = await own(options);
@@ -54,37 +58,52 @@ export function coordinator(): Command {
 async function own(options: CoordinatorOptions): Promise<number> {
   if (!options.resume) required(options.config, '--config', 'the run’s config, a YAML file');
   const config = runConfigFrom(options);
+  if (options.findLr) refuseBeside({ resume: options.resume, trace: options.trace });
   const trace = traceOption(options.trace);
   const out = options.out ?? defaultRunDirectory('cluster');
   const need = await checkMemory(config, out, { workers: 0, threads: 0, backend: 'auto' });
   const display = openTeller(options.logFormat, 'coordinator');
   display.line(need);
+  if (options.findLr) {
+    const found = await findRate(config, display, (test) => serve(options, test));
+    if (found === null) return exitStatus.interrupted;
+    printRate(found, config);
+    return exitStatus.done;
+  }
+  const resume = options.resume ?? false;
+  const summary = await serve(options, { config, out, display, resume, workersWait: true, ...trace });
+  printSummary(summary, 'coordinator', config);
+  return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
+}
+
+/** Owns a run until it is over. */
+async function serve(
+  options: CoordinatorOptions,
+  run: RangeTest & { readonly resume?: boolean; readonly workersWait?: boolean; readonly trace?: string },
+): Promise<RunSummary> {
   const { minWorkers, tokenTtl, maxJoins } = options;
+  const { config, display, resume = false, ...rest } = run;
   const running = await ownRun(
     'coordinator',
     {
+      ...rest,
       config,
-      out,
-      resume: options.resume ?? false,
+      resume,
       listen: options.listen ?? config.cluster.listen,
       insecure: options.insecure ?? false,
       ...(minWorkers === undefined ? {} : { minWorkers }),
-      workersWait: true,
       tokenLimits: { ttl: tokenTtl, joins: maxJoins },
       discover: options.discover ?? false,
       metrics: options.metrics,
-      ...trace,
       report: display.report,
     },
     display,
   );
   print(`manyhands worker --join ${shellWord(running.joinUrl)}`);
-  const summary = await running.done.finally(() => {
+  return running.done.finally(() => {
     display.end();
     running.interrupt.dispose();
   });
-  printSummary(summary, 'coordinator', config);
-  return summary.interrupted ? exitStatus.interrupted : exitStatus.done;
 }
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 24 * 3600 };

@@ -11,6 +11,8 @@ export const wording = {
   model: 'a model directory, or a run directory (its newest whole checkpoint)',
   best: 'of a run directory, take the checkpoint with the lowest validation loss',
   resume: 'go on from the newest whole checkpoint in --out, which it needs',
+  findRate:
+    'propose optimizer.lr: a short run whose rate rises until it diverges (Smith’s range test), of which nothing is kept',
   trace: 'write what was done when to this file, in Chrome’s trace format (ui.perfetto.dev opens it)',
   json: 'one JSON object on standard output',
 } as const;

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { Display } from '../display.js';
 import { printDryRun, tryRun } from '../dry-run.js';
 import { exitStatus } from '../failure.js';
+import { findRate, printRate, refuseBeside } from '../find-rate.js';
 import { count, duration, loss, shellWord } from '../format.js';
 import { runLocally } from '../local-run.js';
 import { nativeNote } from '../machine.js';
@@ -22,6 +23,7 @@ interface TrainOptions extends ConfigOptions {
   readonly threads?: number;
   readonly backend: BackendChoice;
   readonly dryRun?: boolean;
+  readonly findLr?: boolean;
   readonly trace?: string;
 }
 
@@ -43,6 +45,7 @@ export function train(): Command {
       '--dry-run',
       'check everything, take a step in a temporary folder, and say what the run will cost',
     )
+    .option('--find-lr', wording.findRate)
     .option('--trace <file>', wording.trace)
     .addOption(repeated('--set <key=value>', 'one key of the config; may be given often'))
     .action(async (options: TrainOptions) => {
@@ -57,11 +60,23 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const machine = { workers, threads, backend };
   const trace = traceOption(options.trace);
   if (options.dryRun) {
+    if (options.findLr)
+      throw new UserError('--dry-run and --find-lr are two commands: leave one of them out.');
     if (options.trace) throw new UserError('--trace needs a whole run: leave --dry-run out.');
     await checkMemory(config, options.out ?? '', machine);
     const found = await tryRun(config, machine);
     if (found === null) return exitStatus.interrupted;
     printDryRun(found);
+    return exitStatus.done;
+  }
+
+  if (options.findLr) {
+    refuseBeside({ resume: options.resume, trace: options.trace });
+    const display = new Display();
+    display.line(await checkMemory(config, options.out ?? '', machine));
+    const found = await findRate(config, display, (test) => runLocally({ ...test, resume: false, machine }));
+    if (found === null) return exitStatus.interrupted;
+    printRate(found, config);
     return exitStatus.done;
   }
 

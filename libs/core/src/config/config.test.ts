@@ -176,6 +176,10 @@ const refused: readonly [input: unknown, sentence: string][] = [
     { optimizer: { lr: 0.1 }, schedule: { minLr: 0.2 } },
     'schedule.minLr is 0.2, but must be at most optimizer.lr, 0.1.',
   ],
+  [
+    { schedule: { name: 'sweep', minLr: 0 } },
+    'schedule.minLr is 0, but must be above 0 with schedule.name sweep, which rises from there.',
+  ],
   [{ batch: { microBatch: 13 } }, 'batch.microBatch is 13, but must be at most batch.sequences, 12.'],
   [
     { batch: { microBatch: 'all' } },

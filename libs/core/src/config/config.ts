@@ -96,6 +96,9 @@ function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
     demand(headDim % 2 === 0, 'model.channels', model.channels, allowed);
   }
   demand(minLr <= optimizer.lr, 'schedule.minLr', minLr, `at most optimizer.lr, ${optimizer.lr}`);
+  if (schedule.name === 'sweep') {
+    demand(minLr > 0, 'schedule.minLr', minLr, 'above 0 with schedule.name sweep, which rises from there');
+  }
   if (optimizer.nesterov) {
     const allowed = 'above 0 where optimizer.nesterov is true';
     demand(optimizer.momentum > 0, 'optimizer.momentum', optimizer.momentum, allowed);

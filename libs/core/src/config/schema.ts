@@ -165,10 +165,10 @@ export const sections = {
     nesterov: flag(),
   }),
   schedule: z.strictObject({
-    name: oneOf(['constant', 'cosine', 'wsd']),
+    name: oneOf(['constant', 'cosine', 'wsd', 'sweep']),
     /** Steps of linear warm-up; null: the preset's, at most a tenth of the run. */
     warmup: orNull(whole(0, largest), `a whole number from 0 to ${largest}, or null`),
-    /** The learning rate at the end; null: a tenth of `optimizer.lr`. */
+    /** The learning rate at the end, of a sweep at its start; null: a tenth of `optimizer.lr`. */
     minLr: orNull(atLeastZero(), 'a number from 0 up, or null for a tenth of optimizer.lr'),
   }),
   batch: z.strictObject({

@@ -8,6 +8,7 @@ import {
   BLOCK,
   clipByGlobalNorm,
   createOptimizer,
+  decayedAt,
   globalNorm,
   learningRate,
   type OptimizerConfig,
@@ -272,6 +273,16 @@ describe('learning rate', () => {
     assert.ok(Math.abs(rate(860) - (1e-5 + 0.5 * 9.9e-4)) < 1e-12, 'a quarter of the decay: half is gone');
     assert.ok(rate(1009) > 1e-5 && rate(1009) < 2e-5);
     assert.ok(Math.abs(rate(1010) - 1e-5) < 1e-15);
+  });
+
+  it('rises from the lowest by the same factor at each step in a sweep, and never comes down', () => {
+    const schedule = { name: 'sweep', warmup: 0, minLr: 1e-6 } as const;
+    const rate = (step: number) => learningRate(schedule, optimizer, step, 60);
+    assert.ok(Math.abs(rate(0) / 1e-6 - 1) < 1e-12 && Math.abs(rate(60) / 1e-3 - 1) < 1e-12);
+    for (let step = 0; step < 60; step++) {
+      assert.ok(Math.abs(rate(step + 1) / rate(step) - 10 ** (3 / 60)) < 1e-12);
+    }
+    assert.equal(decayedAt(schedule, 60), 60);
   });
 
   it('is positive, never above the highest, never below the lowest after warm-up, and never rises again', () => {

@@ -40,10 +40,10 @@ test('a command loads what it needs, and no other command: a worker joins sooner
 
 test('without a command all of them are shown, in their order', () => {
   const { stdout } = loadedBy('--help');
-  const listed = [...stdout.matchAll(/^ {2}(\w+) .*\[options\]|^ {2}(tokenizer|data) /gm)];
+  const listed = [...stdout.matchAll(/^ {2}(\w+) .*\[options\]|^ {2}(tokenizer|data|checkers) /gm)];
   const names = listed.map(([, name, group]) => name ?? group);
   assert.deepEqual(names, [
-    ...['train', 'coordinator', 'worker', 'generate', 'eval', 'explain', 'tokenizer', 'data', 'inspect'],
-    ...['bench', 'doctor'],
+    ...['train', 'coordinator', 'worker', 'generate', 'eval', 'explain', 'tokenizer', 'data'],
+    ...['checkers', 'inspect', 'bench', 'doctor'],
   ]);
 });

@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<() => Command>>> = {
   explain: async () => (await import('./commands/explain.js')).explain,
   tokenizer: async () => (await import('./commands/tokenizer.js')).tokenizer,
   data: async () => (await import('./commands/data.js')).data,
+  checkers: async () => (await import('./commands/checkers.js')).checkers,
   inspect: async () => (await import('./commands/inspect.js')).inspect,
   bench: async () => (await import('./commands/bench.js')).bench,
   doctor: async () => (await import('./commands/doctor.js')).doctor,

@@ -13,7 +13,7 @@ export type Squares = number;
 
 export const SQUARES = 32;
 
-const EVEN_ROWS = 0x0f0f0f0f;
+export const EVEN_ROWS = 0x0f0f0f0f;
 const ODD_ROWS = ~EVEN_ROWS;
 /** Without the squares at the right edge (4, 12, 20, 28), and without those at the left (5, 13, 21, 29). */
 const EVEN_ROWS_INNER = 0x07070707;

@@ -1,4 +1,4 @@
-import { count, opposite, type Squares, shift, turned } from './board.js';
+import { count, EVEN_ROWS, opposite, type Squares, shift, turned } from './board.js';
 import { BLACK, type Position } from './position.js';
 
 /**
@@ -57,7 +57,6 @@ const BACK_ROW = 0x0000000f;
 const KING_ROW = 0xf0000000 | 0;
 const BRIDGE = 0x00000005;
 const TRIANGLE = 0x00000046;
-const EVEN_ROWS = 0x0f0f0f0f;
 /** What a king counts for in `advantage`, in men. */
 const KING = 1.5;
 

@@ -40,3 +40,4 @@ export {
 export { type Random, randomOf, shuffled } from './random.js';
 export { decided, type Found, MOST_DEPTH, type SearchOptions, search, WON } from './search.js';
 export { Table, zobrist } from './table.js';
+export { valueInWords } from './words.js';

@@ -17,7 +17,7 @@ export function formatMove({ path, captured }: Move): string {
  * @throws CheckersError where there is none, or more than one
  */
 export function parseMove(text: string, position: Position): Move {
-  const shown = quoted(text);
+  const shown = inQuotes(text);
   const written = text.trim();
   if (written.length > LONGEST || !/^\d{1,2}(\s*[-x:]\s*\d{1,2})+$/i.test(written)) {
     throw new CheckersError(`${shown} is no move: write its squares, as in 11-15 or 15x22`);
@@ -51,7 +51,7 @@ export function formatPosition(position: Position): string {
  * @throws CheckersError where it is no position, or one that cannot be
  */
 export function parsePosition(text: string): Position {
-  const shown = quoted(text);
+  const shown = inQuotes(text);
   const fault = (why: string) => new CheckersError(`${shown} is no checkers position: ${why}`);
   const written = text.trim().toUpperCase();
   const match = /^([BW]):([BW])([^:]*):([BW])([^:]*?)\.?$/.exec(written);
@@ -93,7 +93,7 @@ function parseSide(text: string, shown: string): { pieces: Squares; kings: Squar
     const match = /^\s*(K?)(\d{1,2})(?:-(\d{1,2}))?\s*$/.exec(part);
     if (match === null) {
       throw new CheckersError(
-        `${shown} is no checkers position: ${quoted(part)} is no square or range of squares`,
+        `${shown} is no checkers position: ${inQuotes(part)} is no square or range of squares`,
       );
     }
     const [, king, low, high] = match;
@@ -120,7 +120,7 @@ function sameSquares(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /** A text in quotes, as far as a line has room for it, with nothing in it that a terminal would obey. */
-function quoted(text: string): string {
+function inQuotes(text: string): string {
   const short = text.length > 60 ? `${text.slice(0, 60)}…` : text;
   return JSON.stringify(short).replaceAll(/[\u007f-\u009f]/g, '?');
 }

@@ -35,8 +35,8 @@ export interface CommandOptions {
   readonly node?: string;
   /** What the command is started by, such as `ip netns exec NAME`. */
   readonly within?: readonly string[];
-  /** What standard input holds; default nothing. */
-  readonly input?: string | Uint8Array;
+  /** What standard input holds; default nothing. null leaves it open. */
+  readonly input?: string | Uint8Array | null;
 }
 
 /** Starts the command line as users run it, with neither colours nor settings from outside. */
@@ -54,7 +54,7 @@ export function start(args: readonly string[], options: CommandOptions = {}): Ru
     stdio: 'pipe',
   });
   child.stdin.on('error', () => {}); // a command that does not read it
-  child.stdin.end(options.input ?? '');
+  if (options.input !== null) child.stdin.end(options.input ?? '');
   let [stdout, stderr] = ['', ''];
   const watchers = new Set<() => void>();
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

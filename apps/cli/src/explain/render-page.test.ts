@@ -27,7 +27,7 @@ test('what a page shows stands in it as data, whatever its tokens look like', as
   assert.equal(page.match(/<script/g)?.length, 2, 'the data and the program');
   assert.equal(page.match(/<\/script/g)?.length, 2);
   assert.doesNotMatch(page, /<!--/);
-  const [, data] = /<script type="application\/json" id="picture">(.*?)<\/script>/s.exec(page) ?? [];
+  const [, data] = /<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page) ?? [];
   const read = JSON.parse(data);
   assert.deepEqual(read.tokens, picture.tokens);
   assert.deepEqual(read.graph, picture.graph);

@@ -1,10 +1,8 @@
+import { palette } from '../page/palette.js';
+
 /** The look of the page: one column that fits a phone, dark or light as the reader's system is. */
 export const style = `
-:root { color-scheme: light dark; --back: #fbfaf7; --front: #1e1f22; --dim: #5f6268; --line: #d9d8d2; --card: #ffffff;
-  --value: #2f74d8; --error: #c2570c; --good: #19794a; --answer: #d8f0e2; --focus: #7a3ff2; --band: #f1f0ea; }
-@media (prefers-color-scheme: dark) { :root { --back: #131518; --front: #e8e7e3; --dim: #a2a5ab; --line: #34373d;
-  --card: #1b1e22; --value: #6ea8ff; --error: #ff9a4d; --good: #58c98d; --answer: #16402a; --focus: #b794ff; --band: #20242a; } }
-* { box-sizing: border-box; }
+${palette}* { box-sizing: border-box; }
 html { scroll-padding-top: 6rem; }
 body { margin: 0; background: var(--back); color: var(--front); font: 16px/1.5 system-ui, sans-serif; }
 header, main, .sticky { max-width: 68rem; margin: 0 auto; padding: 0 1rem; }

@@ -52,5 +52,5 @@ function start(picture: Picture): void {
   );
 }
 
-const data = document.getElementById('picture')?.textContent;
+const data = document.getElementById('data')?.textContent;
 if (data) start(JSON.parse(data));

@@ -23,7 +23,7 @@ export interface Example {
 }
 
 /** A moment of a game, as it was played; probabilities are Black's. */
-interface Moment {
+export interface Moment {
   readonly position: Position;
   /** What the search of this moment says. */
   readonly searched: number;
@@ -54,7 +54,7 @@ export function selfPlay(evaluate: Evaluate, options: PlayOptions, random: Rando
   }
   // A game that was broken off has no result but what was thought of it last.
   const last = ended === null ? (moments.at(-1)?.searched ?? 0.5) : (1 + scoreOf(ended, BLACK)) / 2;
-  return returns(moments, last, options.lambda)
+  return lambdaReturns(moments, last, options.lambda)
     .map((target, i): Example => {
       const { position } = moments[i];
       return { position, target: position.turn === BLACK ? target : 1 - target };
@@ -63,7 +63,11 @@ export function selfPlay(evaluate: Evaluate, options: PlayOptions, random: Rando
 }
 
 /** G(t) = (1 − λ) · searched(t) + λ · G(t + 1), where the move at t was chosen; searched(t) where it was drawn. */
-function returns(moments: readonly Moment[], last: number, lambda: number): number[] {
+export function lambdaReturns(
+  moments: readonly Pick<Moment, 'searched' | 'drawn'>[],
+  last: number,
+  lambda: number,
+): number[] {
   const targets = new Array<number>(moments.length);
   let next = last;
   for (let t = moments.length - 1; t >= 0; t--) {

@@ -45,7 +45,8 @@ export class Conductor implements ServiceListener {
   private readonly evaluation: readonly EvaluationBatch[];
   private readonly batches: Batches;
   private readonly helm: Helm;
-  private readonly progress: Progress;
+  /** null: the run does not watch its learning, or evaluates nothing. */
+  private readonly progress: Progress | null;
   /** Events wait here while another is carried out. */
   private readonly queue: { event: Event; losses: Losses | null }[] = [];
   private busy = false;
@@ -82,9 +83,11 @@ export class Conductor implements ServiceListener {
     });
     this.evaluation = config.run.evalEvery > 0 ? material.evaluation() : [];
     this.batches = new Batches(run, this.evaluation, (bytes) => this.sent(bytes));
-    this.progress = new Progress(run, this.evaluation);
-    if (this.progress.baselines !== null) {
-      const { uniform, unigram, bigram } = this.progress.baselines;
+    const watched = config.run.measure && this.evaluation.length > 0;
+    this.progress = watched ? new Progress(run, this.evaluation) : null;
+    const baselines = this.progress?.baselines ?? null;
+    if (baselines !== null) {
+      const { uniform, unigram, bigram } = baselines;
       const text = `to compare with: blind guessing has a validation loss of ${uniform.toFixed(3)}, counting tokens ${unigram.toFixed(3)}, counting pairs ${bigram.toFixed(3)}`;
       report({ kind: 'status', text });
     }
@@ -371,11 +374,11 @@ export class Conductor implements ServiceListener {
       workers,
       bytesReceived: this.bytes.received - this.bytesBefore.received,
       bytesSent: this.bytes.sent - this.bytesBefore.sent,
-      updateRatio,
+      ...(run.config.run.measure && { updateRatio }),
     });
     this.bytesBefore = { ...this.bytes };
     this.endJob();
-    this.progress.stepped({ step, loss });
+    this.progress?.stepped({ step, loss });
     if (failure !== null) throw failure;
     const secondsLeft = this.pace * (steps - step);
     this.report({
@@ -398,7 +401,8 @@ export class Conductor implements ServiceListener {
     span('evaluate', this.jobBegan, { step: state.step });
     const result = run.material.conclude(this.evaluation, this.losses, this.targets);
     this.endJob();
-    const { metrics, converged, overfitting } = this.progress.evaluated(state.step, result);
+    const found = this.progress?.evaluated(state.step, result);
+    const { metrics, converged = null, overfitting = null } = found ?? {};
     run.directory.metrics.append({ kind: 'eval', step: state.step, ...result, ...metrics });
     run.lastEvaluation = result;
     if (this.ending) this.helm.demandFinite(result);
@@ -502,7 +506,7 @@ export class Conductor implements ServiceListener {
       trainLoss: run.trainer.lastLoss,
       validationLoss: run.lastEvaluation?.validationLoss ?? null,
       bestValidationLoss: run.best?.validationLoss ?? null,
-      overfitting: this.progress.overfitting,
+      overfitting: this.progress?.overfitting ?? null,
       weightsSha256: run.trainer.weightsSha256(),
       out: run.out,
       seconds: (performance.now() - this.began) / 1000,

@@ -10,7 +10,6 @@ import {
   type Point,
   type Trend,
 } from '@manyhands/core/learning';
-
 import { decayedAt } from '@manyhands/core/optim';
 import type { Evaluation, EvaluationBatch } from './evaluation.js';
 import type { EventLine, OpenRun } from './open-run.js';
@@ -41,7 +40,7 @@ export class Progress {
     plan: readonly EvaluationBatch[],
   ) {
     const { material, directory } = run;
-    this.baselines = plan.length === 0 ? null : material.baselines(plan);
+    this.baselines = material.baselines(plan);
     for (const line of readJournal(directory.metrics.path)) {
       const { kind, step, loss, validationLoss } = line;
       if (typeof step !== 'number') continue;

@@ -11,7 +11,7 @@ import {
   sampleWindows,
   type TokenData,
 } from '@manyhands/core/data';
-import { type Baselines, NgramModel } from '@manyhands/core/learning';
+import { type Baselines, COUNTED_TOKENS, NgramModel } from '@manyhands/core/learning';
 import { createModel, resolveModelConfig } from '@manyhands/core/model';
 import { languageTask } from '@manyhands/tasks';
 import { fromJson } from '@manyhands/tokenizer';
@@ -20,9 +20,6 @@ import { concludeEvaluation, type EvaluationBatch, planEvaluation } from './eval
 import type { RunEvent } from './events.js';
 import type { Opened } from './material.js';
 import { chooseTokenizer } from './tokenizer.js';
-
-/** Tokens of the training data that the baselines count at most, spread evenly over them. */
-const COUNTED_TOKENS = 2_000_000;
 
 /**
  * The texts of a new run, made into token shards with a tokenizer of their own, or those of a run to go on with.

@@ -59,7 +59,10 @@ export class Trainer {
     start: Start,
     options: { readonly microBatches: number; readonly threads: number },
   ): Promise<Trainer> {
-    const stepper = await createStepper(config.optimizer, model, { threads: options.threads });
+    const stepper = await createStepper(config.optimizer, model, {
+      threads: options.threads,
+      measure: config.run.measure,
+    });
     const trainer = new Trainer(config, model, stepper, options.microBatches);
     try {
       trainer.restore(start);

@@ -77,7 +77,7 @@ export function momentum(
 
 /**
  * w ← keep·w − rate·direction, rounded to float32. Adds to the two float64 at `sums`: the squares of the changes as
- * they were stored, and of the weights before.
+ * they were stored, and of the weights before; 0: nobody wants them.
  */
 export function descend(count: i32, w: usize, direction: usize, rate: f64, keep: f64, sums: usize): void {
   if (count & 1) {
@@ -87,6 +87,14 @@ export function descend(count: i32, w: usize, direction: usize, rate: f64, keep:
   }
   const rates = f64x2.splat(rate);
   const keeps = f64x2.splat(keep);
+  if (sums == 0) {
+    for (let i = 0; i < count; i += 2) {
+      const at = w + usize(i) * FLOAT;
+      const step = f64x2.mul(rates, v128.load(direction + usize(i) * DOUBLE));
+      pair.store(at, f64x2.sub(f64x2.mul(keeps, pair.load(at)), step));
+    }
+    return;
+  }
   let moved = f64x2.splat(0);
   let length = f64x2.splat(0);
   for (let i = 0; i < count; i += 2) {

@@ -3,6 +3,7 @@ import { createModel, flopsPerToken, parameterCount, resolveModelConfig } from '
 import { memoryNeed } from '../memory.js';
 import { vocabularySizes } from '../vocabulary.js';
 import { figureOf } from './figure.js';
+import { Measuring } from './measuring.js';
 import { Team } from './team.js';
 import type { BenchCase, BenchEffort, BenchResult } from './types.js';
 
@@ -33,12 +34,20 @@ export async function measure(bench: BenchCase, { rounds, seconds }: BenchEffort
     const residentBytes = process.resourceUsage().maxRSS * 1024;
     await team.together('peak');
     const perToken = flopsPerToken(model);
-    const found: { tokens: number; peak: number; generated: number }[] = [];
+    const measuring = await Measuring.start(config, model, threads);
+    const found: { tokens: number; peak: number; generated: number; measuring: number }[] = [];
     while (found.length < rounds) {
       const before = await team.together('peak');
       const tokens = await team.together('train');
       const after = await team.together('peak');
-      found.push({ tokens, peak: (before + after) / 2, generated: await team.alone('generate') });
+      const generated = await team.alone('generate');
+      const seconds = (config.batch.sequences * model.context) / tokens;
+      found.push({
+        tokens,
+        peak: (before + after) / 2,
+        generated,
+        measuring: (await measuring.seconds()) / seconds,
+      });
     }
     const figure = (of: (round: (typeof found)[number]) => number) => figureOf(found.map(of));
     return {
@@ -52,6 +61,7 @@ export async function measure(bench: BenchCase, { rounds, seconds }: BenchEffort
       gflops: figure(({ tokens }) => (tokens * perToken) / 1e9),
       peakGflops: figure(({ peak }) => peak / 1e9),
       mfu: figure(({ tokens, peak }) => (tokens * perToken) / peak),
+      measuring: figure(({ measuring }) => measuring),
       generateTokensPerSecond: figure(({ generated }) => generated),
       workspaceBytes: memoryNeed(createModel(model), config, { workers: 1, threads, backend }).workspace,
       residentBytes,

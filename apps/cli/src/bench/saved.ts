@@ -22,7 +22,14 @@ export function readResults(file: string): BenchResult[] {
   return results;
 }
 
-const figures = ['tokensPerSecond', 'gflops', 'peakGflops', 'mfu', 'generateTokensPerSecond'] as const;
+const figures = [
+  'tokensPerSecond',
+  'gflops',
+  'peakGflops',
+  'mfu',
+  'measuring',
+  'generateTokensPerSecond',
+] as const;
 const amounts = ['threads', 'parameters', 'vocab', 'workspaceBytes', 'residentBytes'] as const;
 
 function isResult(value: unknown): value is BenchResult {

@@ -19,6 +19,7 @@ export function tell(result: BenchResult): string {
       '',
       `${figure(gflops, tenths)} of ${figure(peakGflops, tenths)} GFLOP/s, MFU ${figure(mfu, percent)}`,
     ),
+    row('measuring', `${figure(result.measuring, percent)} of training`),
     row('generation', `${figure(result.generateTokensPerSecond, count)} tokens/s`),
     row('memory', `${bytes(result.workspaceBytes)} a thread, ${bytes(result.residentBytes)} in all`),
   ].join('\n');

@@ -35,6 +35,8 @@ export interface BenchResult extends BenchCase {
   readonly peakGflops: Figure;
   /** gflops ÷ peakGflops, of each round and the products beside it. */
   readonly mfu: Figure;
+  /** Of the preset's training time: what watching the run's learning takes (`run.measure`). */
+  readonly measuring: Figure;
   /** One sequence on one thread, the prompt not counted. */
   readonly generateTokensPerSecond: Figure;
   /** What one thread's work space takes: weights, a sum of gradients, activations. */

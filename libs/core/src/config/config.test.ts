@@ -95,6 +95,10 @@ test('a run stops when it has converged as it is told: not at all, as usual, or 
     refusal(() => stopping(true, { validation: 0 })),
     /must be false where run\.evalEvery or data\.validation is 0/,
   );
+  assert.match(
+    refusal(() => parseConfig({ run: { stopWhenConverged: true, measure: false } })),
+    /must be false where .* or run\.measure false: it is judged by the validation loss/,
+  );
 });
 
 test('what a person writes goes before the preset, key by key', () => {

@@ -108,8 +108,9 @@ function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
     demand(batch.microBatch <= batch.sequences, 'batch.microBatch', batch.microBatch, allowed);
   }
   if (run.stopWhenConverged !== false) {
-    const why = 'where run.evalEvery or data.validation is 0: it is judged by the validation loss';
-    const evaluated = run.evalEvery > 0 && filled.data.validation > 0;
+    const why =
+      'where run.evalEvery or data.validation is 0, or run.measure false: it is judged by the validation loss';
+    const evaluated = run.evalEvery > 0 && filled.data.validation > 0 && run.measure;
     demand(evaluated, 'run.stopWhenConverged', run.stopWhenConverged, `false ${why}`);
   }
   const { minWorkers, maxWorkers, heartbeatSeconds, lostAfterSeconds } = cluster;

@@ -54,6 +54,7 @@ const nano: FilledConfig = {
     checkpointEvery: 500,
     keepLast: 3,
     stopWhenConverged: false,
+    measure: true,
   },
   steering: { policy: 'warn', zScore: 10, window: 64, rateFactor: 0.1, maxRollbacks: 10 },
   cluster: {

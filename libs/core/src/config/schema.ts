@@ -195,6 +195,8 @@ export const sections = {
     /** Checkpoints to keep besides the best one. */
     keepLast: whole(1, 1000000),
     stopWhenConverged: stopping(),
+    /** Whether the run watches its learning: size of updates, baselines, trend, overfitting. */
+    measure: flag(),
   }),
   /** What is done about a loss or gradient that is far from those before it, or not finite. */
   steering: z.strictObject({

@@ -10,6 +10,9 @@ export interface Baselines {
   readonly bigram: number;
 }
 
+/** Tokens of the training data that are counted at most, spread evenly over them: more would not change the second digit. */
+export const COUNTED_TOKENS = 2_000_000;
+
 /**
  * Counts of tokens and pairs of tokens. A token that never came is given its share by adding one (Laplace), a pair that
  * never came by the number of different tokens that followed the first (Witten & Bell 1991, method C).

@@ -1,4 +1,4 @@
-export { type Baselines, NgramModel } from './baselines.js';
+export { type Baselines, COUNTED_TOKENS, NgramModel } from './baselines.js';
 export { type Convergence, type ConvergenceConfig, type Evidence, judgeConvergence } from './convergence.js';
 export { describeOverfitting, type Gap, gapOf, type Overfitting, overfitting } from './overfitting.js';
 export { type Proposal, proposeRate, type RangePoint } from './range-test.js';

@@ -23,11 +23,14 @@ export interface StepResult {
   readonly gradNorm: number;
   /** The gradient was not finite, or there was no target: weights and state are as they were. */
   readonly skipped: boolean;
-  /** ‖change of the weights‖ / ‖weights before‖, over all and over each group; 0 where the step was skipped. */
-  readonly updateRatio: {
-    readonly overall: number;
-    readonly groups: Readonly<Partial<Record<ParameterGroup, number>>>;
-  };
+  /** null: not measured. */
+  readonly updateRatio: UpdateRatio | null;
+}
+
+/** ‖change of the weights‖ / ‖weights before‖, over all and over each group; 0 where the step was skipped. */
+export interface UpdateRatio {
+  readonly overall: number;
+  readonly groups: Readonly<Partial<Record<ParameterGroup, number>>>;
 }
 
 /** One optimiser step: mean over targets → global norm → (not finite: skip) → clip → optimiser. */
@@ -50,11 +53,11 @@ export function skippedStep(gradNorm: number): StepResult {
   return { gradNorm, skipped: true, updateRatio: { overall: 0, groups: {} } };
 }
 
-export function takenStep(gradNorm: number, model: Layout, norms: UpdateNorms): StepResult {
-  return { gradNorm, skipped: false, updateRatio: ratios(model, norms) };
+export function takenStep(gradNorm: number, model: Layout, norms: UpdateNorms | null): StepResult {
+  return { gradNorm, skipped: false, updateRatio: norms && ratios(model, norms) };
 }
 
-function ratios(model: Layout, { update, weights }: UpdateNorms): StepResult['updateRatio'] {
+function ratios(model: Layout, { update, weights }: UpdateNorms): UpdateRatio {
   const over = (group: ParameterGroup | null) => {
     let [moved, length] = [0, 0];
     for (const [number, parameter] of model.parameters.entries()) {

@@ -405,6 +405,7 @@ describe('applyStep', () => {
     };
     const ratio = (group?: string) =>
       norm((i) => step.weights[i] - before[i], group) / norm((i) => before[i], group);
+    assert.ok(updateRatio !== null);
     assert.deepEqual(Object.keys(updateRatio.groups), ['embeddings', 'norms', 'attention', 'mlp']);
     assert.ok(Math.abs(updateRatio.overall - ratio()) < 1e-9);
     for (const [group, value] of Object.entries(updateRatio.groups)) {
@@ -425,7 +426,7 @@ describe('applyStep', () => {
         const result = applyStep({ ...step, gradient, targets: 3 });
         assert.equal(result.skipped, true);
         assert.equal(Number.isFinite(result.gradNorm), false);
-        assert.equal(result.updateRatio.overall, 0);
+        assert.equal(result.updateRatio?.overall, 0);
         assert.deepEqual(step.weights, numbers(model.size, 1));
         for (const state of Object.values(step.optimizer.state)) assert.equal(globalNorm(state), 0);
       }

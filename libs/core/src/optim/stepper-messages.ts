@@ -7,8 +7,8 @@ export interface Setup {
   readonly tasks: readonly Task[];
   readonly weights: Float32Array;
   readonly state: OptimizerState;
-  /** Two numbers of each task's: see Workbench.run. */
-  readonly sums: Float64Array;
+  /** Two numbers of each task's: see Workbench.run. null: not measured. */
+  readonly sums: Float64Array | null;
 }
 
 /** One step. */

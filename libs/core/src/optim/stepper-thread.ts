@@ -30,7 +30,7 @@ function step({ call, gradient, rates, next, tell }: Request): number[] {
     const index = Atomics.add(next, 0, 1);
     if (index >= tasks.length) return moved;
     const task = tasks[index];
-    bench.run(task, { weights, gradient, state }, rates, sums.subarray(2 * index));
+    bench.run(task, { weights, gradient, state }, rates, sums?.subarray(2 * index) ?? null);
     if (!tell) continue;
     moved.push(index);
     news += task.to - task.from;

@@ -52,11 +52,14 @@ export interface Stepper extends Pick<Optimizer, 'name' | 'state'> {
   close(): Promise<void>;
 }
 
-/** @throws RangeError where `threads` is no number from 1 on */
+/**
+ * @param options.measure whether a step tells the size of its update
+ * @throws RangeError where `threads` is no number from 1 on
+ */
 export async function createStepper(
   config: OptimizerConfig,
   model: Layout,
-  options: { readonly threads: number },
+  options: { readonly threads: number; readonly measure: boolean },
 ): Promise<Stepper> {
   if (!(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new RangeError(`a stepper has 1 or more threads, not ${options.threads}`);
@@ -65,7 +68,7 @@ export async function createStepper(
   const { tasks } = plan;
   const weights = shared(model.size);
   const state = stateOf(plan, shared);
-  const sums = new Float64Array(new SharedArrayBuffer(16 * tasks.length));
+  const sums = options.measure ? new Float64Array(new SharedArrayBuffer(16 * tasks.length)) : null;
   const blocks = new Float64Array(Math.ceil(model.size / BLOCK));
   const threads = Array.from(
     { length: options.threads },
@@ -126,7 +129,7 @@ export async function createStepper(
       } finally {
         stepping = false;
       }
-      return takenStep(gradNorm, model, normsOf(model, tasks, sums));
+      return takenStep(gradNorm, model, sums === null ? null : normsOf(model, tasks, sums));
     },
 
     close,

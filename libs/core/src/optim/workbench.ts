@@ -36,16 +36,19 @@ export class Workbench {
   /** float64, of a chunk or of a whole matrix. */
   readonly #direction = this.#second + AREA;
   #floats = new Float32Array(this.#memory.buffer);
+  #measuring = true;
 
   /**
-   * Moves the weights and the state of one task. Writes to `sums` the squares of the changes and of the weights before.
+   * Moves the weights and the state of one task. Writes to `sums` the squares of the changes and of the weights before;
+   * null: nobody wants them.
    * @throws RangeError where a matrix does not fit into 4 GiB beside what orthogonalising it needs
    */
-  run(task: Task, arrays: FlatArrays, rates: Rates, sums: Float64Array): void {
+  run(task: Task, arrays: FlatArrays, rates: Rates, sums: Float64Array | null): void {
     this.#reserve(this.#direction + CHUNK * 8);
+    this.#measuring = sums !== null;
     new Float64Array(this.#memory.buffer, this.#sums, 2).fill(0);
     this.#rules[task.rule](task, arrays, rates);
-    sums.set(new Float64Array(this.#memory.buffer, this.#sums, 2));
+    sums?.set(new Float64Array(this.#memory.buffer, this.#sums, 2));
   }
 
   /** Newton–Schulz on one matrix, row-major in place; see assembly/newton-schulz.ts. @throws RangeError as `run` does */
@@ -121,7 +124,7 @@ export class Workbench {
     keep: number,
   ): void {
     const w = this.#in(this.#weights, weights, from, count);
-    this.#wasm.descend(count, w, direction, rate, keep, this.#sums);
+    this.#wasm.descend(count, w, direction, rate, keep, this.#measuring ? this.#sums : 0);
     this.#out(w, weights, from, count);
   }
 

@@ -166,7 +166,7 @@ function stepLine(event: StepEvent): string {
     `step ${count(event.step)}/${count(event.steps)}`,
     `loss ${event.loss.toFixed(4)}`,
     `lr ${event.learningRate.toPrecision(3)}`,
-    `${count(event.tokensPerSecond)} tokens/s`,
+    `${count(event.tokensPerSecond)} ${event.unit}/s`,
     plural(event.workers, 'worker'),
     `ETA ${duration(event.secondsLeft)}`,
   ].join('  ');
@@ -180,7 +180,7 @@ function liveLine(event: StepEvent, validationLoss: number | null, workers: stri
     `loss ${event.loss.toFixed(3)}`,
     ...(validationLoss === null ? [] : [`val ${validationLoss.toFixed(3)}`]),
     `ETA ${duration(event.secondsLeft)}`,
-    `${count(event.tokensPerSecond)} tok/s`,
+    `${count(event.tokensPerSecond)} ${event.unit === 'tokens' ? 'tok' : 'pos'}/s`,
     `lr ${event.learningRate.toPrecision(2)}`,
     workers || plural(event.workers, 'worker'),
   ].join('  ');

@@ -10,6 +10,7 @@ import { bytes, count, duration, loss, plural } from './format.js';
 import { runLocally } from './local-run.js';
 import { type LocalMachine, type MemoryNeed, memoryNeed, totalNeed } from './memory.js';
 import { colors, print } from './output.js';
+import { unitOf } from './run-config.js';
 
 /** What a run will cost, as far as a few steps of it tell. */
 export interface DryRun {
@@ -81,15 +82,16 @@ export function printDryRun(found: DryRun): void {
   const { config, machine, memory, disk } = found;
   const { workers, threads } = machine;
   const { steps } = config.run;
+  const unit = unitOf(config);
   const validation = found.validationLoss === null ? '' : `, validation loss ${loss(found.validationLoss)}`;
   print(
     `${colors.green('all good:')} a step was taken, saved and resumed (loss ${loss(found.loss)}${validation})`,
   );
   print(`model    ${count(found.parameters)} parameters`);
   print(
-    `batch    ${count(found.tokensPerStep)} tokens a step in ${plural(microBatchCount(config), 'micro-batch').replace(/chs$/, 'ches')}`,
+    `batch    ${count(found.tokensPerStep)} ${unit} a step in ${plural(microBatchCount(config), 'micro-batch').replace(/chs$/, 'ches')}`,
   );
-  print(`run      ${count(steps)} steps, ${count(steps * found.tokensPerStep)} tokens`);
+  print(`run      ${count(steps)} steps, ${count(steps * found.tokensPerStep)} ${unit}`);
   print(
     `time     about ${duration(steps * found.secondsPerStep)} with ${plural(workers, 'worker')} of ${plural(threads, 'thread')}`,
   );

@@ -56,6 +56,11 @@ function overrides(options: ConfigOptions): [string, unknown][] {
   return all.filter(([, value]) => value !== undefined);
 }
 
+/** What a run's targets are called. */
+export function unitOf({ task }: RunConfig): 'tokens' | 'positions' {
+  return task.name === 'language' ? 'tokens' : 'positions';
+}
+
 /** `runs/DATE-NAME`, with a number behind it where that is taken. */
 export function defaultRunDirectory(name: string, today = new Date()): string {
   const date = `${today.getFullYear()}-${two(today.getMonth() + 1)}-${two(today.getDate())}`;

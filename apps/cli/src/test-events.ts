@@ -11,6 +11,7 @@ export function step(number: number, more: Partial<Extract<RunEvent, { kind: 'st
     gradNorm: 1,
     tokens: 768,
     tokensPerSecond: 12_345,
+    unit: 'tokens',
     secondsPerStep: 0.06,
     workers: 2,
     secondsLeft: 65,

@@ -390,6 +390,7 @@ export class Conductor implements ServiceListener {
       gradNorm,
       tokens,
       tokensPerSecond,
+      unit: run.material.unit,
       secondsPerStep: seconds,
       workers,
       secondsLeft,

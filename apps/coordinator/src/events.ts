@@ -16,6 +16,8 @@ export type RunEvent =
       /** Targets in this step's batch. */
       readonly tokens: number;
       readonly tokensPerSecond: number;
+      /** What a target is: the two above count them. */
+      readonly unit: 'tokens' | 'positions';
       readonly secondsPerStep: number;
       readonly workers: number;
       readonly secondsLeft: number;

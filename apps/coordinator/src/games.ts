@@ -22,6 +22,7 @@ export function openGames(config: RunConfig): Material {
   return {
     task,
     hash: '',
+    unit: 'positions',
     time: task.play.maxMoves,
     training: (step) => numbered('train', step * sequences, sequences),
     evaluation: () =>

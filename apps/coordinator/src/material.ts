@@ -2,12 +2,15 @@ import type { Window } from '@manyhands/core/data';
 import type { Baselines } from '@manyhands/core/learning';
 import type { Task } from '@manyhands/tasks';
 import type { Evaluation, EvaluationBatch } from './evaluation.js';
+import type { RunEvent } from './events.js';
 
 /** What a run learns from, cut into windows: passages of text, or games by their numbers. */
 export interface Material {
   readonly task: Task;
   /** Names what the windows stand for by content: a worker that has it is sent windows instead of tokens. */
   readonly hash: string;
+  /** What a target is called. */
+  readonly unit: Extract<RunEvent, { kind: 'step' }>['unit'];
   /** Targets of a window at most. */
   readonly time: number;
   /** The windows of a step's batch: a pure function of the run's seed and the step. */

@@ -83,6 +83,7 @@ export async function openTexts(options: {
     material: {
       task: languageTask(model),
       hash: data.dataHash,
+      unit: 'tokens',
       time: context,
       training: (step) => sampleWindows(data, { seed, step, sequences, context }),
       evaluation: () => planEvaluation(data, context),

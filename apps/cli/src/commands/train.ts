@@ -14,7 +14,7 @@ import { checkMemory } from '../memory.js';
 import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
 import { type OwningCommand, resumeLine } from '../own-run.js';
-import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
+import { type ConfigOptions, defaultRunDirectory, runConfigFrom, unitOf } from '../run-config.js';
 import { backends, traceOption, wording } from './shared.js';
 
 interface TrainOptions extends ConfigOptions {
@@ -94,14 +94,14 @@ async function runTrain(options: TrainOptions): Promise<number> {
 }
 
 /** What a run came to, and what to type next. */
-export function printSummary(summary: RunSummary, command: OwningCommand, { task }: RunConfig): void {
+export function printSummary(summary: RunSummary, command: OwningCommand, config: RunConfig): void {
   const { step, steps, seconds, tokens, out } = summary;
   const word = summary.interrupted ? colors.yellow('stopped') : colors.green('done');
   const validation =
     summary.validationLoss === null ? '' : `, validation loss ${loss(summary.validationLoss)}`;
   const best = summary.bestValidationLoss === null ? '' : ` (best ${loss(summary.bestValidationLoss)})`;
   print(
-    `${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} ${task.name === 'language' ? 'tokens' : 'positions'}`,
+    `${word}: step ${count(step)} of ${count(steps)} in ${duration(seconds)}, ${count(tokens)} ${unitOf(config)}`,
   );
   print(`loss ${loss(summary.trainLoss)}${validation}${best}`);
   if (step < steps && !summary.interrupted) print(summary.reason);
@@ -109,7 +109,7 @@ export function printSummary(summary: RunSummary, command: OwningCommand, { task
   print(`weights sha256 ${summary.weightsSha256}`);
   const next = summary.interrupted
     ? resumeLine(command, out)
-    : task.name === 'language'
+    : config.task.name === 'language'
       ? `npx manyhands generate --model ${shellWord(out)} --prompt "…"`
       : `npx manyhands inspect ${shellWord(out)}`;
   print(`next: ${next}`);

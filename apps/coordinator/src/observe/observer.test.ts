@@ -51,6 +51,7 @@ const step: Extract<RunEvent, { kind: 'step' }> = {
   gradNorm: 0.7,
   tokens: 768,
   tokensPerSecond: 5120,
+  unit: 'tokens',
   secondsPerStep: 0.15,
   workers: 2,
   secondsLeft: 14,

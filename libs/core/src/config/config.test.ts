@@ -141,6 +141,8 @@ test('sources may be texts, and times may have units', () => {
   ]);
 });
 
+const checkers = (keys: object = {}) => ({ name: 'checkers', ...keys });
+
 const refused: readonly [input: unknown, sentence: string][] = [
   [
     5,
@@ -207,6 +209,29 @@ const refused: readonly [input: unknown, sentence: string][] = [
     { cluster: { lostAfterSeconds: 1 } },
     'cluster.lostAfterSeconds is 1, but must be longer than cluster.heartbeatSeconds, 2.',
   ],
+  [{ task: { name: 'chess' } }, 'task.name is "chess", but must be one of language, checkers.'],
+  [{ task: checkers({ depth: 0 }) }, 'task.depth is 0, but must be a whole number from 1 to 20.'],
+  [{ task: checkers({ lambda: 2 }) }, 'task.lambda is 2, but must be a number from 0 to 1.'],
+  [
+    { task: checkers({ exploration: 1 }) },
+    'task.exploration is 1, but must be a number from 0 up to, but not including, 1.',
+  ],
+  [
+    { task: checkers({ evaluation: 'samuels' }) },
+    'task.evaluation is "samuels", but must be one of samuel, network.',
+  ],
+  [
+    { task: checkers(), model: { layers: 3 } },
+    'model.layers is 3, but must be left out where task.name is checkers, which has no use for it.',
+  ],
+  [
+    { task: checkers(), data: { tokenizer: 'bpe' } },
+    'data.tokenizer is "bpe", but must be left out where task.name is checkers, which has no use for it.',
+  ],
+  [
+    { task: { depth: 4 } },
+    'task.depth is 4, but must be left out where task.name is language, which has no use for it.',
+  ],
 ];
 
 for (const [input, sentence] of refused) {
@@ -216,6 +241,14 @@ for (const [input, sentence] of refused) {
       sentence,
     ));
 }
+
+test('a config of checkers parses to itself; each of its games is a micro-batch, whatever the preset', () => {
+  for (const preset of ['nano', 'small'] as const) {
+    const config = parseConfig({ task: checkers({ depth: 4 }), batch: { sequences: 6 } }, preset);
+    assert.equal(config.batch.microBatch, 1);
+    assert.deepEqual(parseConfig(parseYaml(configToYaml(config), 'config.yaml')), config);
+  }
+});
 
 test('an unknown key is refused with the one that was meant', () => {
   const nearest = (input: unknown) =>

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { manyhands, start, temporaryFolder } from './command-line.js';
+
+const game = ['checkers', '--nodes', '300'];
+
+test('a game in the terminal: moves by number and by squares, what is wrong is said, undo goes back', async () => {
+  const input = '1\nfoo\n99\n9-14\nundo\n9-14\nhelp\nquit\n';
+  const { status, stdout, stderr } = await manyhands(['checkers', 'play', '--nodes', '300'], { input });
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.match(stdout, /You are Black\. The machine judges by the untrained start/);
+  assert.match(stdout, /1\) 9-13 {2}2\) 9-14/);
+  assert.match(stdout, /White plays \d+-\d+: (even|\w+ \+\d\.\d\d), expects [\d x-]+ \(\d+ moves ahead, \d/);
+  for (const said of [/"foo" is no move/, /no move 99: they are 1 to \d+/, /"9-14" is not legal for Black/]) {
+    assert.match(stdout, said);
+  }
+  // At the start, after the first move, after undo, and after 9-14: what is wrong draws no board.
+  assert.equal(stdout.match(/\+-{33}\+\n/g)?.length, 2 * 4);
+  assert.match(stdout, /who can capture must/);
+});
+
+test('the board lies as the person sits, with kings as capitals', async () => {
+  const { stdout } = await manyhands([...game, '--as', 'white', '--position', 'W:WK32,18:B1,K14'], {
+    input: '',
+  });
+  const board = stdout.split('\n').filter((line) => line.startsWith('  |'));
+  assert.match(board[0], /^ {2}\| {5}b 1 {5}· 2/);
+  assert.match(board[7], /·29 {5}·30 {5}·31 {5}W32 {5}\|$/);
+  assert.match(stdout, /B14/);
+});
+
+test('a game ends with who has won and why, by either side’s move', async () => {
+  const won = await manyhands([...game, '--position', 'B:W15:B11'], { input: '11x18\n' });
+  assert.deepEqual([won.status, won.stderr], [0, '']);
+  assert.match(won.stdout, /Black wins: no piece of the other is left\.\n$/);
+  const lost = await manyhands([...game, '--position', 'B:W15:B11', '--as', 'white'], { input: '' });
+  assert.match(lost.stdout, /Black plays 11x18: Black wins in 1 {2}\(/);
+  assert.match(lost.stdout, /Black wins: no piece of the other is left\.\n$/);
+});
+
+test('Ctrl-C leaves the game with 130', async () => {
+  const running = start(game, { input: null });
+  running.child.stdout?.on('data', (text: string) => {
+    if (text.includes('your move: ')) running.child.kill('SIGINT');
+  });
+  const { status, signal, stderr } = await running.ended;
+  assert.deepEqual([status, signal, stderr], [130, null, '']);
+});
+
+test('perft counts the lines of moves, and a match is the same each time', async () => {
+  const perft = await manyhands(['checkers', 'perft', '--depth', '6', '--json']);
+  assert.deepEqual(JSON.parse(perft.stdout), { lines: [7, 49, 302, 1469, 7361, 36768] });
+  const match = ['checkers', 'match', '--against', 'random', '--games', '10', '--nodes', '50', '--json'];
+  const [one, other] = [await manyhands(match), await manyhands(match)];
+  const { wins, draws, losses, score } = JSON.parse(one.stdout);
+  assert.equal(wins + draws + losses, 10);
+  assert.ok(score > 0.8, one.stdout);
+  assert.equal(other.stdout, one.stdout);
+});
+
+test('weights are read from a file, and play', async (context) => {
+  const folder = temporaryFolder(context);
+  const file = path.join(folder, 'weights.json');
+  const names = ['men', 'kings', 'advantage', 'advancement', 'backRow', 'bridge', 'triangle', 'centre'];
+  names.push('kingCentre', 'edge', 'mobility', 'safeMobility', 'blocked', 'exposure', 'threat', 'crowning');
+  const weights = Object.fromEntries([...names, 'move', 'turn'].map((name) => [name, 0]));
+  writeFileSync(file, JSON.stringify({ weights: { ...weights, men: -1 } }));
+  const { stdout } = await manyhands([
+    'checkers',
+    'match',
+    '--weights',
+    file,
+    '--games',
+    '10',
+    '--nodes',
+    '300',
+    '--json',
+  ]);
+  assert.ok(JSON.parse(stdout).score < 0.2, 'who thinks men are bad loses');
+});
+
+for (const [args, sentence] of [
+  [
+    ['--position', 'B:W1:B2'],
+    /--position: "B:W1:B2" is no checkers position: the man of White on 1 would be a king/,
+  ],
+  [['--position', 'B:W33:B2'], /square 33: they are 1 to 32/],
+  [['--as', 'red'], /--as is "red", but must be one of black, white/],
+  [['--nodes', '0'], /--nodes is "0"/],
+  [['--seconds', '0'], /--seconds is "0", but must be a number above 0 and at most 30/],
+  [['--weights', 'nowhere.json'], /--weights nowhere\.json cannot be read \(no such file\)/],
+  [['--weights', 'package.json'], /--weights package\.json: weights are an object/],
+  [['match', '--games', '3'], /--games is "3", but must be even/],
+  [['match', '--against', 'nowhere.json'], /--against nowhere\.json cannot be read/],
+  [['perft', '--depth', '15'], /--depth is "15", but must be a whole number from 1 to 14/],
+  [['page'], /--html is missing/],
+  [['page', '--html', 'no/such/folder.html'], /make the folder no\/such first/],
+  [['frobnicate'], /too many arguments|unknown command/],
+] as const) {
+  test(`refused with 2: checkers ${args.join(' ')}`, async () => {
+    const { status, stdout, stderr } = await manyhands(['checkers', ...args]);
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, sentence);
+    assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
+  });
+}

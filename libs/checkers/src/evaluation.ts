@@ -1,5 +1,4 @@
 import { bit, SQUARES, turned } from './board.js';
-import { CheckersError } from './errors.js';
 import { type FeatureName, featureNames, features } from './features.js';
 import { BLACK, type Position } from './position.js';
 
@@ -9,7 +8,7 @@ import { BLACK, type Position } from './position.js';
  */
 export type Evaluate = (position: Position) => number;
 
-/** The greatest value and the greatest weight: far from what a won game counts for. */
+/** The greatest value: far from what a won game counts for. */
 export const GREATEST = 100;
 
 /** Weights that nothing was learned from: a man is one, a king one and a half, and the rest is not known to matter. */
@@ -20,33 +19,14 @@ export function weightsOf(named: Readonly<Partial<Record<FeatureName, number>>>)
   return Float32Array.from(featureNames, (name) => named[name] ?? 0);
 }
 
-/**
- * Reads the weights of a file: `{"weights": {"men": 1, …}}`, one finite number for every feature.
- * @throws CheckersError where one is missing, unknown or beyond ±100
- */
-export function parseWeights(json: unknown): Float32Array {
-  const named = isRecord(json) ? json.weights : undefined;
-  if (!isRecord(named)) throw new CheckersError('weights are an object: {"weights": {"men": 1, …}}');
-  const unknown = Object.keys(named).find((key) => !featureNames.some((name) => name === key));
-  if (unknown !== undefined) {
-    const name = JSON.stringify(unknown.slice(0, 60));
-    throw new CheckersError(`there is no feature ${name}: they are ${featureNames.join(', ')}`);
-  }
-  return Float32Array.from(featureNames, (name) => {
-    const weight = named[name];
-    if (typeof weight === 'number' && Math.abs(weight) <= GREATEST) return weight;
-    throw new CheckersError(`the weight of ${name} must be a number from −${GREATEST} to ${GREATEST}`);
-  });
-}
-
-/** The weighted sum of the features (Samuel's scoring polynomial). */
+/** The weighted sum of the features (Samuel's scoring polynomial), within ±100. */
 export function linear(weights: Readonly<Float32Array>): Evaluate {
   const found = new Float32Array(featureNames.length);
   return (position) => {
     features(position, found);
     let sum = 0;
     for (let i = 0; i < found.length; i++) sum += weights[i] * found[i];
-    return sum;
+    return Math.max(-GREATEST, Math.min(GREATEST, sum));
   };
 }
 
@@ -70,8 +50,4 @@ export function encode(
     }
   }
   return into;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

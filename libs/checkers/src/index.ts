@@ -6,7 +6,6 @@ export {
   encode,
   GREATEST,
   linear,
-  parseWeights,
   startWeights,
   weightsOf,
 } from './evaluation.js';

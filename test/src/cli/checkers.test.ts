@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { manyhands, start, temporaryFolder } from './command-line.js';
@@ -10,7 +10,7 @@ test('a game in the terminal: moves by number and by squares, what is wrong is s
   const input = '1\nfoo\n99\n9-14\nundo\n9-14\nhelp\nquit\n';
   const { status, stdout, stderr } = await manyhands(['checkers', 'play', '--nodes', '300'], { input });
   assert.deepEqual([status, stderr], [0, '']);
-  assert.match(stdout, /You are Black\. The machine judges by the untrained start/);
+  assert.match(stdout, /You are Black\. The machine judges by material alone; its values are in men/);
   assert.match(stdout, /1\) 9-13 {2}2\) 9-14/);
   assert.match(stdout, /White plays \d+-\d+: (even|\w+ \+\d\.\d\d), expects [\d x-]+ \(\d+ moves ahead, \d/);
   for (const said of [/"foo" is no move/, /no move 99: they are 1 to \d+/, /"9-14" is not legal for Black/]) {
@@ -60,25 +60,40 @@ test('perft counts the lines of moves, and a match is the same each time', async
   assert.equal(other.stdout, one.stdout);
 });
 
-test('weights are read from a file, and play', async (context) => {
+test('what a run learned plays, by its sum or its network, against what it began with', async (context) => {
   const folder = temporaryFolder(context);
-  const file = path.join(folder, 'weights.json');
-  const names = ['men', 'kings', 'advantage', 'advancement', 'backRow', 'bridge', 'triangle', 'centre'];
-  names.push('kingCentre', 'edge', 'mobility', 'safeMobility', 'blocked', 'exposure', 'threat', 'crowning');
-  const weights = Object.fromEntries([...names, 'move', 'turn'].map((name) => [name, 0]));
-  writeFileSync(file, JSON.stringify({ weights: { ...weights, men: -1 } }));
-  const { stdout } = await manyhands([
-    'checkers',
-    'match',
-    '--weights',
-    file,
-    '--games',
-    '10',
-    '--nodes',
-    '300',
-    '--json',
-  ]);
-  assert.ok(JSON.parse(stdout).score < 0.2, 'who thinks men are bad loses');
+  const run = async (...args: string[]) => {
+    const { status, stdout, stderr } = await manyhands(args, { cwd: folder });
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
+  for (const [out, evaluation] of [
+    ['sum', 'samuel'],
+    ['net', 'network'],
+  ]) {
+    const task = `{task: {name: checkers, evaluation: ${evaluation}, depth: 1}, run: {steps: 8, seed: 5}, batch: {sequences: 16}, optimizer: {name: adamw, lr: 0.05, weightDecay: 0}}`;
+    writeFileSync(path.join(folder, 'task.yaml'), task);
+    await run('train', '--config', 'task.yaml', '--out', out, '--threads', '1', '--backend', 'cpu');
+  }
+  const match = ['checkers', 'match', '--nodes', '200', '--games', '20', '--json'];
+  const learned = JSON.parse(await run(...match, '--model', 'sum', '--against', 'start'));
+  assert.ok(learned.score > 0.6, JSON.stringify(learned));
+  const mixed = JSON.parse(await run(...match, '--model', 'net', '--against', 'sum'));
+  assert.equal(mixed.wins + mixed.draws + mixed.losses, 20);
+  const told = await run('checkers', '--model', 'sum', '--nodes', '300', '--as', 'white');
+  assert.match(told, /judges by sum; its values are in men/);
+  assert.match(
+    await run('checkers', '--model', 'net', '--nodes', '300'),
+    /judges by net; its values are in log-odds of winning/,
+  );
+  await run('checkers', 'page', '--model', 'sum', '--html', 'sum.html');
+  assert.match(
+    readFileSync(path.join(folder, 'sum.html'), 'utf8'),
+    /"name":"sum","unit":"men","weights":\{"men":1,/,
+  );
+  const page = await manyhands(['checkers', 'page', '--model', 'net', '--html', 'net.html'], { cwd: folder });
+  assert.deepEqual([page.status, page.stderr.split('\n').length], [2, 2]);
+  assert.match(page.stderr, /net is a network/);
 });
 
 for (const [args, sentence] of [
@@ -90,10 +105,10 @@ for (const [args, sentence] of [
   [['--as', 'red'], /--as is "red", but must be one of black, white/],
   [['--nodes', '0'], /--nodes is "0"/],
   [['--seconds', '0'], /--seconds is "0", but must be a number above 0 and at most 30/],
-  [['--weights', 'nowhere.json'], /--weights nowhere\.json cannot be read \(no such file\)/],
-  [['--weights', 'package.json'], /--weights package\.json: weights are an object/],
+  [['--model', 'nowhere'], /nowhere does not exist/],
+  [['match', '--against', 'start'], /--against start is what a run began with/],
   [['match', '--games', '3'], /--games is "3", but must be even/],
-  [['match', '--against', 'nowhere.json'], /--against nowhere\.json cannot be read/],
+  [['match', '--against', 'nowhere'], /nowhere does not exist/],
   [['perft', '--depth', '15'], /--depth is "15", but must be a whole number from 1 to 14/],
   [['page'], /--html is missing/],
   [['page', '--html', 'no/such/folder.html'], /make the folder no\/such first/],

@@ -3,11 +3,11 @@ import {
   CheckersError,
   type Colour,
   colourNames,
+  type Evaluate,
   type Found,
   formatMove,
   type Game,
   legalMoves,
-  linear,
   type Move,
   newGame,
   type Position,
@@ -22,10 +22,11 @@ import { exitStatus } from '../failure.js';
 import { count } from '../format.js';
 import { Interrupt } from '../interrupt.js';
 import { colors, print } from '../output.js';
-import type { Weights } from './asked.js';
+import type { Judge } from './asked.js';
 import { drawBoard } from './draw-board.js';
 
-export interface PlayOptions extends Weights {
+export interface PlayOptions {
+  readonly judge: Judge;
   readonly start: Position;
   /** The colour of the person, 0 or 1. */
   readonly human: number;
@@ -33,7 +34,7 @@ export interface PlayOptions extends Weights {
 }
 
 /** Plays one game in the terminal, to its end, the end of input or Ctrl-C. Returns the exit status. */
-export async function play({ start, human, limit, weights, name }: PlayOptions): Promise<number> {
+export async function play({ judge, start, human, limit }: PlayOptions): Promise<number> {
   const lines = createInterface({
     input: process.stdin,
     output: process.stdout,
@@ -42,8 +43,10 @@ export async function play({ start, human, limit, weights, name }: PlayOptions):
   const interrupt = new Interrupt(() => lines.close());
   // A terminal that is read line by line gives Ctrl-C as a key.
   lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-  const think = machine(weights, limit);
-  print(`You are ${colourNames[human]}. The machine judges by ${name}.`);
+  const think = machine(judge.evaluate, limit);
+  print(
+    `You are ${colourNames[human]}. The machine judges by ${judge.name}; its values are in ${judge.unit}.`,
+  );
   print('Write a move as 11-15 or 15x22, or its number; undo takes back, help explains, quit ends.');
   try {
     const ended = await playOn(newGame(start), human as Colour, think, lines);
@@ -145,8 +148,7 @@ function told({ move, value, line, depth, nodes }: Found, { turn }: Position): s
   return `${colourNames[turn]} plays ${colors.bold(formatMove(move))}: ${words}`;
 }
 
-function machine(weights: Readonly<Float32Array>, limit: PlayOptions['limit']): (game: Game) => Found {
-  const evaluate = linear(weights);
+function machine(evaluate: Evaluate, limit: PlayOptions['limit']): (game: Game) => Found {
   const table = new Table();
   return (game) => {
     if ('nodes' in limit) return search(game, { evaluate, table, nodes: limit.nodes });

@@ -1,7 +1,8 @@
 import { featureNames } from '@manyhands/checkers';
+import { UserError } from '@manyhands/core/config';
 import { renderSingleFile } from '../page/single-file.js';
-import type { Weights } from './asked.js';
-import type { Judge } from './page/judge.js';
+import type { Judge } from './asked.js';
+import type { Weighing } from './page/judge.js';
 import { style } from './style.js';
 
 /** The modules of the engine that the page needs, each after those that it imports. */
@@ -22,10 +23,19 @@ const engine = [
 ];
 const page = ['squares', 'judge', 'main'];
 
-/** A page to play on, with the engine in it. */
-export function renderPage({ name, weights }: Weights): string {
-  const data: Judge = {
+/**
+ * A page to play on, with the engine in it.
+ * @throws UserError where a network judges: the page weighs features
+ */
+export function renderPage({ name, unit, weights }: Judge): string {
+  if (weights === null) {
+    throw new UserError(
+      `${name} is a network, but the page shows the weights of features: play it in the terminal.`,
+    );
+  }
+  const data: Weighing = {
     name,
+    unit,
     weights: Object.fromEntries(featureNames.map((feature, i) => [feature, weights[i]])),
   };
   const library = import.meta.resolve('@manyhands/checkers');

@@ -1,7 +1,15 @@
 import { writeFileSync } from 'node:fs';
-import { linear, perft, playMatch, randomPlayer, searchPlayer } from '@manyhands/checkers';
+import { type Match, type Player, perft, playMatch, randomPlayer, searchPlayer } from '@manyhands/checkers';
 import type { Command } from 'commander';
-import { BOTH, evenGames, positionOption, type Weights, weightsFile } from '../checkers/asked.js';
+import {
+  BOTH,
+  evenGames,
+  type Judge,
+  material,
+  modelOption,
+  positionOption,
+  untrained,
+} from '../checkers/asked.js';
 import { play } from '../checkers/play.js';
 import { renderPage } from '../checkers/render-page.js';
 import { count, duration } from '../format.js';
@@ -11,7 +19,7 @@ import { checkOutputFile } from '../output-file.js';
 import { required, wording } from './shared.js';
 
 const words = {
-  weights: 'weights of the features: {"weights": {"men": 1, …}} (default: those before any learning)',
+  model: 'what judges: a run of the task checkers, or a checkpoint of one (default: material alone)',
   nodes: 'positions that the machine may look at for a move',
   position: 'begin with this position, as in B:W21,22,K30:B1,2 (default: the start)',
 } as const;
@@ -31,7 +39,8 @@ export function checkers(): Command {
 
 interface PlayOptions {
   readonly as: (typeof BOTH)[number];
-  readonly weights?: string;
+  readonly model?: string;
+  readonly best?: boolean;
   readonly nodes: number;
   readonly seconds?: number;
   readonly position?: string;
@@ -40,7 +49,8 @@ interface PlayOptions {
 function playCommand(): Command {
   return subcommand('play', 'play against the machine, here in the terminal')
     .addOption(choice('--as <colour>', 'your colour; Black moves first', BOTH).default('black'))
-    .option('--weights <file>', words.weights)
+    .option('--model <dir>', words.model)
+    .option('--best', wording.best)
     .addOption(whole('--nodes <n>', words.nodes, 1, 10_000_000).default(100_000))
     .addOption(real('--seconds <s>', 'think for so long instead', thinking))
     .option('--position <text>', words.position)
@@ -52,7 +62,7 @@ function playCommand(): Command {
         start,
         human: BOTH.indexOf(as),
         limit,
-        ...weightsFile(options.weights),
+        judge: modelOption(options.model, options),
       });
     });
 }
@@ -60,18 +70,20 @@ function playCommand(): Command {
 function pageCommand(): Command {
   return subcommand('page', 'the same as a page for a browser, engine and all')
     .option('--html <file>', 'the file to write')
-    .option('--weights <file>', words.weights)
-    .action((options: { html?: string; weights?: string }) => {
+    .option('--model <dir>', words.model)
+    .option('--best', wording.best)
+    .action((options: { html?: string; model?: string; best?: boolean }) => {
       const html = required(options.html, '--html', 'the file to write');
       checkOutputFile('--html', html);
-      writeFileSync(html, renderPage(weightsFile(options.weights)));
+      writeFileSync(html, renderPage(modelOption(options.model, options)));
       note(`${html} is written: open it in a browser.`);
     });
 }
 
 interface MatchOptions {
-  readonly weights?: string;
-  readonly against?: string;
+  readonly model?: string;
+  readonly best?: boolean;
+  readonly against: string;
   readonly games: number;
   readonly nodes: number;
   readonly seconds?: number;
@@ -81,13 +93,18 @@ interface MatchOptions {
 
 function matchCommand(): Command {
   return subcommand('match', 'games between two evaluations, each opening with either colour')
-    .option('--weights <file>', words.weights)
-    .option('--against <file>', 'the weights of the other, or the word random (default: before any learning)')
+    .option('--model <dir>', words.model)
+    .option('--best', wording.best)
+    .option(
+      '--against <other>',
+      'start (what the run began with), material, random, or another run',
+      'material',
+    )
     .addOption(whole('--games <n>', 'an even number of games', 2, 100_000).default(400))
     .addOption(whole('--nodes <n>', words.nodes, 1, 10_000_000).default(1000))
     .addOption(real('--seconds <s>', 'seconds a move instead; no two such matches are the same', thinking))
     .addOption(whole('--seed <n>', 'which openings, and which random moves', 0, 4294967295).default(1))
-    .option('--json', `${wording.json}: {"wins","draws","losses","score","uncertainty","moves"}`)
+    .option('--json', `$wording.json: "wins","draws","losses","score","uncertainty","moves"`)
     .action(match);
 }
 
@@ -95,29 +112,35 @@ function match(options: MatchOptions): void {
   const { seed, nodes, seconds } = options;
   const games = evenGames(options.games);
   const limit = seconds === undefined ? { nodes } : { milliseconds: 1000 * seconds };
-  const player = ({ weights }: Weights) => searchPlayer(linear(weights), limit);
-  const first = weightsFile(options.weights);
-  const other = options.against === 'random' ? null : weightsFile(options.against, '--against');
+  const player = ({ evaluate }: Judge) => searchPlayer(evaluate, limit);
+  const judge = modelOption(options.model, options);
+  const other = opponent(options, player);
   const started = performance.now();
-  const onGame = ({ wins, draws, losses }: { wins: number; draws: number; losses: number }) => {
+  const onGame = ({ wins, draws, losses }: Match) => {
     const played = wins + draws + losses;
-    if (played % 20 === 0) note(`${played} of ${games} games: ${wins} won, ${draws} drawn, ${losses} lost`);
+    if (played % 20 === 0) note(`$playedof $gamesgames: $winswon, $drawsdrawn, $losseslost`);
   };
-  const told = playMatch(player(first), other === null ? randomPlayer : player(other), {
-    games,
-    seed,
-    onGame,
-  });
+  const told = playMatch(player(judge), other.player, { games, seed, onGame });
   if (options.json) {
     printJson(told);
     return;
   }
   const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
   const searched = seconds === undefined ? `${count(nodes)} positions` : `${seconds} s`;
-  print(`${first.name} against ${other?.name ?? 'random moves'}, ${searched} a move, seed ${seed}`);
+  print(`${judge.name} against ${other.name}, ${searched} a move, seed ${seed}`);
   print(`${told.wins} won, ${told.draws} drawn, ${told.losses} lost of ${games} games`);
   print(`score ${percent(told.score)} ± ${percent(told.uncertainty)} (95%)`);
   note(`${count(told.moves)} moves in ${duration((performance.now() - started) / 1000)}`);
+}
+
+function opponent(
+  { against, model }: MatchOptions,
+  player: (judge: Judge) => Player,
+): { name: string; player: Player } {
+  if (against === 'random') return { name: 'random moves', player: randomPlayer };
+  const judge =
+    against === 'start' ? untrained(model) : against === 'material' ? material : modelOption(against, {});
+  return { name: judge.name, player: player(judge) };
 }
 
 function perftCommand(): Command {

@@ -12,20 +12,21 @@ import {
 import { decimal, h, section, signed, table } from '../../explain/page/dom.js';
 
 /** What the page is given: the weights that the machine judges by. */
-export interface Judge {
+export interface Weighing {
   readonly name: string;
+  readonly unit: string;
   readonly weights: Readonly<Partial<Record<FeatureName, number>>>;
 }
 
 /** What the machine thinks: the value, and the line that it expects. */
-export function thoughtPart(): {
+export function thoughtPart({ unit }: Weighing): {
   element: HTMLElement;
   show: (found: Found | null, turn: Position['turn']) => void;
 } {
   const value = h('p', { id: 'value' });
   const line = h('p', { id: 'line', class: 'text' });
   const looked = h('p', { id: 'looked', class: 'dim' });
-  const about = 'In men, after its search; a win is told with the moves until then.';
+  const about = `In ${unit}, after its search; a win is told with the moves until then.`;
   const element = section('thought', 'What the machine expects', about, value, line, looked);
   return {
     element,
@@ -41,13 +42,13 @@ export function thoughtPart(): {
 }
 
 /** The features of the position with their weights: what the value is made of before any search. */
-export function weightsPart({ name, weights }: Judge): {
+export function weightsPart({ name, unit, weights }: Weighing): {
   element: HTMLElement;
   show: (position: Position) => void;
 } {
   const sum = h('p', { id: 'sum' });
   const box = h('div', { class: 'scroll' });
-  const about = `Each feature is counted for the side to move less the other, and weighs what it weighs; the sum is the value. Weights: ${name}.`;
+  const about = `Each feature is counted for the side to move less the other, and weighs what it weighs; the sum is the value, in ${unit}. Weights: ${name}.`;
   const element = section('weights', 'How a position is judged', about, sum, box);
   return {
     element,

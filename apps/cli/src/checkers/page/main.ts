@@ -20,7 +20,7 @@ import {
   weightsOf,
 } from '@manyhands/checkers';
 import { choose, h } from '../../explain/page/dom.js';
-import { type Judge, thoughtPart, weightsPart } from './judge.js';
+import { thoughtPart, type Weighing, weightsPart } from './judge.js';
 import { boardPart } from './squares.js';
 
 const levels = [
@@ -29,8 +29,8 @@ const levels = [
   { name: 'strong: 150,000 positions a move', nodes: 150_000 },
 ];
 
-function start(judge: Judge): void {
-  const evaluate = linear(weightsOf(judge.weights));
+function start(weighing: Weighing): void {
+  const evaluate = linear(weightsOf(weighing.weights));
   const table = new Table();
   /** The game at each of its moments, and the move that led there. */
   let moments: { readonly game: Game; readonly last: Move | null }[] = [{ game: newGame(), last: null }];
@@ -43,8 +43,8 @@ function start(judge: Judge): void {
 
   const now = () => moments[moments.length - 1];
   const board = boardPart(enter);
-  const thought = thoughtPart();
-  const weights = weightsPart(judge);
+  const thought = thoughtPart(weighing);
+  const weights = weightsPart(weighing);
   const status = h('p', { id: 'status', 'aria-live': 'polite' });
   const choices = h('div', { id: 'moves', class: 'controls', role: 'group', 'aria-label': 'legal moves' });
   const record = h('p', { id: 'record', class: 'text' });

@@ -100,7 +100,7 @@ test('--help of every command is its contract, on standard output', async () => 
   assert.equal(stderr, '');
   const names = [...stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   assert.deepEqual(names.sort(), [
-    ...['bench', 'coordinator', 'data', 'doctor', 'eval', 'explain'],
+    ...['bench', 'checkers', 'coordinator', 'data', 'doctor', 'eval', 'explain'],
     ...['generate', 'inspect', 'tokenizer', 'train', 'worker'],
   ]);
   const flags: Record<string, string[]> = {

@@ -65,6 +65,8 @@ function start(weighing: Weighing): void {
       status.textContent = `${who}: ${ended.reason}.`;
     } else if (position.turn !== human) {
       status.textContent = `${colourNames[position.turn]} is thinking …`;
+    } else if (thinking) {
+      status.textContent = 'Looking for your best move …';
     } else {
       const forced = open[0]?.captured ? ' You must capture.' : '';
       const came = last === null ? '' : `${colourNames[1 - human]} played ${formatMove(last)}. `;
@@ -124,6 +126,8 @@ function start(weighing: Weighing): void {
       thought.show(found, game.position.turn);
       done(found);
       show();
+      // The sides may have been changed meanwhile.
+      answer();
     }, 50);
   }
 

@@ -117,7 +117,8 @@ export class Conductor implements ServiceListener {
     );
     feed.publish(run.trainer.step);
     void run.directory.lost.then((error) => this.fail(error));
-    this.ticker = setInterval(() => this.tick(), TICK_MILLISECONDS);
+    // Where this process stood still itself, what workers said meanwhile is read before their silence is judged.
+    this.ticker = setInterval(() => setImmediate(() => this.tick()), TICK_MILLISECONDS);
   }
 
   /** Every shape that workers will be given. */

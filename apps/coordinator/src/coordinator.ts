@@ -148,6 +148,7 @@ async function openCoordinator(options: CoordinatorOptions, observer: Observer |
         recompute: config.batch.recompute,
         size: run.material.task.model.size,
       },
+      keepaliveSeconds: config.cluster.keepaliveSeconds,
       feed,
       places: shared?.sums ?? [],
       choices,

@@ -88,7 +88,7 @@ async function setUp(
   const token = await JoinToken.open(folder);
   const lines: string[] = [];
   const door = new Door(token, { kind: 'token', local: true }, (line) => lines.push(line));
-  const service = createService({ door, invitation, feed, places, choices, listener });
+  const service = createService({ door, invitation, keepaliveSeconds: 20, feed, places, choices, listener });
   const port = await listen(service.server, '127.0.0.1', 0, { watch: (server) => door.watch(server) });
   closers.push(() => {
     service.server.forceShutdown();

@@ -117,6 +117,7 @@ interface Member {
 export function createService({
   door,
   invitation,
+  keepaliveSeconds,
   feed,
   places,
   choices,
@@ -124,6 +125,7 @@ export function createService({
 }: {
   readonly door: Door;
   readonly invitation: Invitation;
+  readonly keepaliveSeconds: number;
   readonly feed: WeightsFeed;
   readonly places: readonly SharedTensor[];
   readonly choices: Choices;
@@ -375,7 +377,7 @@ export function createService({
     },
   };
 
-  const server = createServer();
+  const server = createServer(keepaliveSeconds);
   server.addService(Training.service, handlers);
   return {
     server,

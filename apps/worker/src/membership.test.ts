@@ -16,7 +16,7 @@ afterEach(() => {
 /** A coordinator that gives certificates for so many days, or refuses with a code, and counts the requests. */
 async function coordinator(answer: { days: number } | { code: status }) {
   const { authority } = await Authority.create();
-  const server = createServer();
+  const server = createServer(20);
   const seen = { requests: 0 };
   const refuse = () => assert.fail('nobody works here');
   const handlers: TrainingHandlers = {

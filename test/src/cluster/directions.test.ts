@@ -56,7 +56,7 @@ function lateScene() {
   const sumBegan = new Promise<void>((resolve) => {
     hurry = resolve;
   });
-  const server: Server = createServer();
+  const server: Server = createServer(20);
   const whole = new Promise<void>((resolve) => {
     const handlers: TrainingHandlers = {
       Enroll: (_, callback) => callback({ code: status.UNIMPLEMENTED }),

@@ -87,3 +87,26 @@ test('a coordinator whose run another one has taken over ends', async () => {
   second.stop();
   assert.equal((await second.done).interrupted, true);
 });
+
+test('a coordinator that stood still itself takes nobody’s silence amiss', async () => {
+  const config = tinyConfig(folder, {
+    run: { steps: 4, seed: 7, evalEvery: 0, reproducible: true },
+    cluster: { heartbeatSeconds: 0.2, lostAfterSeconds: 1 },
+  });
+  let stood = false;
+  const { events } = await run(config, join(folder, 'stood'), {
+    threads: [],
+    during(event, stage) {
+      if (event.kind === 'status' && /^listening/.test(event.text)) stage.fork(1);
+      if (event.kind !== 'step' || stood) return;
+      stood = true;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+    },
+  });
+  assert.ok(stood);
+  const told = events.flatMap((event) => (event.kind === 'worker' ? event.text : []));
+  assert.deepEqual(
+    told.filter((text) => /lost/.test(text)),
+    [],
+  );
+});

@@ -64,8 +64,7 @@ export async function measure(setting: Setting, folder: string, signal?: AbortSi
     data: { sources: [{ path: text, weight: 1 }], tokenizer: 'char' },
     batch: { sequences: microBatches, microBatch: 1 },
     run: { steps, seed: 1, evalEvery: 0, checkpointEvery: 0, reproducible: true },
-    // On a narrow line a heartbeat waits behind the weights.
-    cluster: { minWorkers: workers, maxWorkers: workers, lostAfterSeconds: 600 },
+    cluster: { minWorkers: workers, maxWorkers: workers },
   };
   const out = join(folder, 'run');
   const network = megabits === null ? null : narrow(megabits);

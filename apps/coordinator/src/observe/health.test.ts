@@ -6,7 +6,7 @@ import { service } from 'grpc-health-check';
 import { addHealth } from './health.js';
 
 async function serve(context: TestContext, reflection = false) {
-  const server = createServer();
+  const server = createServer(20);
   const health = addHealth(server, { reflection });
   const port = await listen(server, '127.0.0.1', 0);
   const { client } = connect({ host: '127.0.0.1', port }, { kind: 'token', token: 'none' });

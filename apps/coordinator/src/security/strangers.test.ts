@@ -82,7 +82,15 @@ async function setUp(limits: TokenLimits = {}) {
   };
   const feed = new WeightsFeed(new Float32Array(invitation.size), () => {});
   const choices = new Choices(out, false, true);
-  const service = createService({ door, invitation, feed, places: [], choices, listener });
+  const service = createService({
+    door,
+    invitation,
+    keepaliveSeconds: 20,
+    feed,
+    places: [],
+    choices,
+    listener,
+  });
   const port = await listen(service.server, host, 0, {
     security: { ...(await authority.forCoordinator()), authority: authority.certificate },
     watch: (server) => door.watch(server),

@@ -207,7 +207,7 @@ const refused: readonly [input: unknown, sentence: string][] = [
   ],
   [
     { cluster: { lostAfterSeconds: 1 } },
-    'cluster.lostAfterSeconds is 1, but must be longer than cluster.heartbeatSeconds, 2.',
+    'cluster.lostAfterSeconds is 1, but must be longer than cluster.heartbeatSeconds, 1.',
   ],
   [{ task: { name: 'chess' } }, 'task.name is "chess", but must be one of language, checkers.'],
   [{ task: checkers({ depth: 0 }) }, 'task.depth is 0, but must be a whole number from 1 to 20.'],

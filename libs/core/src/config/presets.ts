@@ -60,8 +60,9 @@ const nano: FilledConfig = {
   cluster: {
     minWorkers: 1,
     maxWorkers: 1024,
-    heartbeatSeconds: 2,
-    lostAfterSeconds: 15,
+    heartbeatSeconds: 1,
+    lostAfterSeconds: 5,
+    keepaliveSeconds: 20,
     verify: 0,
     listen: '127.0.0.1:0',
   },

@@ -227,6 +227,11 @@ export const sections = {
       .number({ error: 'a number of seconds from 0.2 to 86400' })
       .min(0.2, 'a number of seconds from 0.2 to 86400')
       .max(86400, 'a number of seconds from 0.2 to 86400'),
+    /** Between two HTTP/2 pings of a connection, which closes where one stays unanswered for as long again. */
+    keepaliveSeconds: z
+      .number({ error: 'a number of seconds from 1 to 3600' })
+      .min(1, 'a number of seconds from 1 to 3600')
+      .max(3600, 'a number of seconds from 1 to 3600'),
     /** The share of a step's ranges that a second worker computes too; at 1 no worker is believed alone. */
     verify: z
       .number({ error: 'a number from 0 to 1' })

@@ -4,7 +4,7 @@ import { loadSync } from '@grpc/proto-loader';
 import type { ProtoGrpcType } from './generated/training.js';
 
 /** Grows when an old worker could misunderstand a new coordinator, or the other way round. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** A worker that has lost its coordinator knocks at least this often, in seconds. */
 export const KNOCK_SECONDS = 7.5;

@@ -160,7 +160,7 @@ test('a flood of messages from one worker ends its call', async () => {
   const { work } = await join(scene);
   const gone = once(scene.listener, 'gone');
   const refused = once(work, 'data');
-  for (let i = 0; i < 3000; i++) work.write({ heartbeat: {} });
+  for (let i = 0; i < 3000; i++) work.write({ failed: { assignment: i, reason: 'no' } });
   assert.match((await refused)[0].refusal.reason, /fewer messages/);
   await gone;
 });
@@ -176,7 +176,7 @@ for (const [name, message, complaint] of [
   [
     'another protocol',
     { hello: { ...hello, protocol: 99 } },
-    /protocol 99.*coordinator 3: install the same version/,
+    /protocol 99.*coordinator 4: install the same version/,
   ],
   ['no kind of machine', { hello: { ...hello, machine: '' } }, /kind of machine in 1 to 200 letters/],
   ['no threads', { hello: { ...hello, threads: 0 } }, /1 to 4096 threads, not 0/],

@@ -289,8 +289,6 @@ export function createService({
         }
         if (!ready) return refuse('a worker says ready before anything else');
         switch (message.message) {
-          case 'heartbeat':
-            return listener.heard(id);
           case 'evaluated':
             if (message.evaluated?.losses) {
               listener.evaluated(id, message.evaluated.assignment, message.evaluated.losses);

@@ -221,7 +221,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     options.status(
       `${welcome.worker} computes with ${backend} (${mode}, ${device}) on ${threads(options.threads)}: ${pool.reason}${shared ? '; weights and sums are in shared memory' : ''}`,
     );
-    const beat = setInterval(() => work.write({ heartbeat: {} }), welcome.heartbeatSeconds * 1000);
+    const beat = setInterval(() => gradients.write({ heartbeat: {} }), welcome.heartbeatSeconds * 1000);
     close = () => {
       clearInterval(beat);
       gate.close();

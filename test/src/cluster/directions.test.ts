@@ -17,10 +17,11 @@ import {
   type TrainingHandlers,
 } from '@manyhands/proto';
 import { startWorker } from '@manyhands/worker';
+import { fullLine } from './lines.js';
 
 /*
- * Weights that go down while a sum goes up, each larger than what the sockets between the two hold: both must arrive.
- * The coordinator here says what the true one says to a worker that is late.
+ * Weights and sums that are larger than what the sockets between the two hold. The coordinator here says what the true
+ * one says to a worker that is late.
  */
 
 /** 46 MB, nearly all of it in the table of embeddings, which is final last: the sum then leaves at once. */
@@ -48,8 +49,11 @@ function* version(number: number) {
   }
 }
 
-/** Tells how many versions of the weights have left, and how many pieces of sums have come. */
-function lateScene() {
+/**
+ * Tells how many versions of the weights have left, and how many pieces of sums have come.
+ * @param beat is called at each heartbeat
+ */
+function lateScene(beat: () => void = () => {}) {
   const counts = { versions: 0, pieces: 0 };
   const peers = { weights: '', sums: '' };
   let hurry = () => {};
@@ -72,7 +76,7 @@ function lateScene() {
                 modelHash: modelHash(model),
                 seed: 1,
                 reproducible: true,
-                heartbeatSeconds: 1,
+                heartbeatSeconds: 0.05,
                 shapes: [{ sequences: 1, time: 4, train: true }],
               },
             });
@@ -100,7 +104,8 @@ function lateScene() {
         peers.sums = call.getPeer();
         call.on('error', () => {});
         call.on('end', () => callback(null, {}));
-        call.on('data', ({ chunk, totals }) => {
+        call.on('data', ({ chunk, totals, heartbeat }) => {
+          if (heartbeat) beat();
           if (chunk) {
             assert.equal(readChunk(chunk, model.size).piece.index, pieces.length - 1 - counts.pieces);
             counts.pieces += 1;
@@ -130,4 +135,34 @@ test('weights that come while a sum is sent hold up neither', { timeout: 60_000 
   ]);
   assert.deepEqual(scene.counts, { versions: 3, pieces: pieces.length });
   assert.notEqual(scene.peers.weights, scene.peers.sums, 'bulk has one direction on each connection');
+});
+
+test('a worker is heard while its line is full of weights', { timeout: 60_000 }, async (context) => {
+  let beats = 0;
+  let enough = () => {};
+  const heard = new Promise<void>((resolve) => {
+    enough = resolve;
+  });
+  const scene = lateScene(() => {
+    beats += 1;
+    if (beats === 40) enough();
+  });
+  context.after(() => scene.server.forceShutdown());
+  const port = await listen(scene.server, '127.0.0.1', 0);
+  const join = formatJoinUrl({ host: '127.0.0.1', port, token: 'a-token' });
+  const line = await fullLine(join, CHUNK_BYTES);
+  context.after(() => line.close());
+  const worker = startWorker({
+    join: line.joinUrl,
+    threads: 1,
+    backend: 'cpu',
+    name: 'late',
+    report: () => {},
+  });
+  context.after(() => worker.leave());
+  const silence = once(context.signal, 'abort').then(() => assert.fail(`after ${beats} heartbeats, silence`));
+  await Promise.race([heard, silence]);
+  assert.equal(scene.counts.pieces, 0, 'the weights stand still');
+  line.open();
+  await Promise.race([scene.whole, silence]);
 });

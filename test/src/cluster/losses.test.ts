@@ -9,7 +9,7 @@ import { startCoordinator } from '@manyhands/coordinator';
 import { newestCheckpoint } from '@manyhands/core/checkpoint';
 import { CHUNK_BYTES } from '@manyhands/proto';
 import { run, temporaryFolder, tinyConfig } from './cluster.js';
-import { cutLine } from './cut-line.js';
+import { cutLine } from './lines.js';
 
 /* Losses at the worst moments: in the middle of a sum's way to the coordinator, in the middle of a checkpoint. */
 

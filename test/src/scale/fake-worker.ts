@@ -112,7 +112,7 @@ export function fakeWorker({
     });
     const { modelHash } = welcome;
     work.write({ ready: { backend: 'none', mode: 'instant', device: 'none', modelHash } });
-    return setInterval(() => work.write({ heartbeat: {} }), 1000 * welcome.heartbeatSeconds);
+    return setInterval(() => gradients.write({ heartbeat: {} }), 1000 * welcome.heartbeatSeconds);
   };
 
   return new Promise<Service>((resolve, reject) => {

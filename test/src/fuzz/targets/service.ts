@@ -106,7 +106,7 @@ const service: Target = {
     return {
       seeds: [
         session([helloMessage, ready, { goodbye: { reason: 'lid closed' } }]),
-        session([helloMessage, ready, { heartbeat: {} }, { evaluated: { assignment: 1, losses } }]),
+        session([helloMessage, ready, { evaluated: { assignment: 1, losses } }]),
         session([helloMessage, ready, { failed: { assignment: 1, reason: 'out of memory' } }]),
         session([helloMessage, ready], partialSums.slice(1)),
       ],

@@ -39,7 +39,6 @@ export const losses = { sums: [1.5, 2.5], targets: [3, 4] };
 const workerMessages: readonly WorkerMessage[] = [
   helloMessage,
   readyMessage('0'.repeat(64)),
-  { heartbeat: {} },
   { evaluated: { assignment: 3, losses } },
   { failed: { assignment: 3, reason: 'out of memory' } },
   { goodbye: { reason: 'lid closed' } },
@@ -86,6 +85,7 @@ function memoryOf(scale: number): ChunkMemory {
 const partialSumMessages: readonly PartialSum[] = [
   memoryOf(1).partialSum(5, 1, piece, SIZE),
   { assignment: 5, totals: { losses, seconds: 1 } },
+  { heartbeat: {} },
 ];
 export const partialSums = partialSumMessages.map(Gradients.requestSerialize);
 

@@ -407,6 +407,28 @@ test('a worker at a tenth of the speed costs the others next to nothing', () => 
     assert.ok(duration <= 1.15 * last, `${durations} against ${last}`);
 });
 
+test('a worker that is overtaken whenever it is tried is tried ever more rarely, and often again once it is quick', () => {
+  const driver = new Driver({ steps: 600, microBatches: 24, minWorkers: 3 });
+  for (const worker of ['a', 'b', 'slow']) driver.send({ kind: 'joined', worker, threads: 1, ...anyone });
+  const tries: number[] = [];
+  /** A slow one that never has an answer before an idle one has. */
+  const steps = (until: number, slow: number) => {
+    while (driver.state.step < until) {
+      race(driver, { a: 0.01, b: 0.01, slow }, driver.state.step + 1);
+      if ([...driver.open.values()].some(({ assignment }) => assignment.worker === 'slow')) {
+        tries.push(driver.state.step);
+      }
+    }
+  };
+  steps(300, 1e-4);
+  const early = tries.filter((step) => step < 100).length;
+  const late = tries.filter((step) => step >= 200).length;
+  assert.ok(early >= 4 && late >= 1 && late <= 3, `tried in steps ${tries}`);
+  tries.length = 0;
+  steps(600, 0.01);
+  assert.ok(tries.length > 150, `${tries.length} of 300 steps`);
+});
+
 test('the range of one that is late is given to an idle one too; the first answer counts and the other is told', () => {
   const driver = new Driver({ steps: 3, microBatches: 4, minWorkers: 2 });
   driver.send({ kind: 'joined', worker: 'a', threads: 1, ...anyone });

@@ -175,6 +175,8 @@ function join(state: State, event: Extract<Event, { kind: 'joined' }>, now: numb
     lastHeard: now,
     speed: null,
     lastAnswer: now,
+    overtakings: 0,
+    penance: 0,
   };
   const joined = { ...state, members: [...state.members, member], toldAlone: false };
   const note: Command = {

@@ -7,12 +7,18 @@ export interface Paced {
   readonly speed: number | null;
   /** When it last answered for a step: what it was given before, it began then. */
   readonly lastAnswer: number;
+  /** How often others did its part before it, since its last answer. */
+  readonly overtakings: number;
+  /** Steps without work that it is not forgiven in. */
+  readonly penance: number;
 }
 
 /** Of a new measurement against all former ones: a hiccup is not a slow machine. */
 const WEIGHT = 0.3;
 /** By which a worker that was given nothing is believed to be like the others again, so that it gets another try. */
 const FORGIVENESS = 0.05;
+/** Each try of one that is overtaken every time costs the others some waiting, so it comes after twice as many steps. */
+const LONGEST_PENANCE = 64;
 
 /** Micro-batches in a millisecond: as measured, or as others of as many threads; by threads alone where nobody was measured. */
 export function speedsOf(crew: readonly Paced[]): ReadonlyMap<string, number> {
@@ -24,18 +30,21 @@ export function speedsOf(crew: readonly Paced[]): ReadonlyMap<string, number> {
 export function measured<P extends Paced>(worker: P, count: number, since: number, now: number): P {
   const sample = rate(worker, count, since, now);
   const speed = worker.speed === null ? sample : worker.speed + WEIGHT * (sample - worker.speed);
-  return { ...worker, speed, lastAnswer: now };
+  return { ...worker, speed, lastAnswer: now, overtakings: 0, penance: 0 };
 }
 
 /** It had not answered at `now`, when others had done its part: it is no faster than that. */
 export function overtaken<P extends Paced>(worker: P, count: number, since: number, now: number): P {
   const most = rate(worker, count, since, now);
-  return { ...worker, speed: Math.min(worker.speed ?? most, most), lastAnswer: now };
+  const speed = Math.min(worker.speed ?? most, most);
+  const penance = Math.min(LONGEST_PENANCE, 2 ** worker.overtakings - 1);
+  return { ...worker, speed, lastAnswer: now, overtakings: worker.overtakings + 1, penance };
 }
 
 /** After a step in which `idle` was given nothing. */
 export function forgiven<P extends Paced>(idle: P, crew: readonly Paced[]): P {
   if (idle.speed === null) return idle;
+  if (idle.penance > 0) return { ...idle, penance: idle.penance - 1 };
   return { ...idle, speed: idle.speed + FORGIVENESS * (idle.threads * perThread(crew) - idle.speed) };
 }
 

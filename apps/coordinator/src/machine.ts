@@ -113,7 +113,13 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
   const shares = shareOut(speedsOf(members), total);
   const given = new Set(shares.map(({ worker }) => worker));
   const crew = members.map((member) => (given.has(member.id) ? member : forgiven(member, members)));
-  return assign({ ...state, members: crew }, job, shares, now);
+  // What was answered for of a step that began anew tells nothing.
+  return assign(
+    { ...state, members: crew.map((member) => ({ ...member, stretch: null })) },
+    job,
+    shares,
+    now,
+  );
 }
 
 /**
@@ -175,6 +181,7 @@ function join(state: State, event: Extract<Event, { kind: 'joined' }>, now: numb
     lastHeard: now,
     speed: null,
     lastAnswer: now,
+    stretch: null,
     overtakings: 0,
     penance: 0,
   };
@@ -263,9 +270,9 @@ function accept(state: State, { job, assignment }: Found, now: number): Decision
     { do: 'accept', assignment },
     ...overtakenOnes.map((other): Command => ({ do: 'cancel', assignment: other })),
   ];
-  const paced = train ? pace(state, assignment, overtakenOnes, now) : state;
-  const done = job.done + range.count;
   const assigned = job.assigned.filter((other) => other.range.first !== range.first);
+  const paced = train ? pace(state, assignment, { late: overtakenOnes, left: assigned }, now) : state;
+  const done = job.done + range.count;
   const checks = job.checks.filter((check) => !isEqual(check.range, range));
   if (done < job.total) {
     const next = handOut(paced, { ...job, done, assigned, checks }, now);
@@ -331,7 +338,11 @@ function checked(
       return noted({ do: 'note', event: 'unverified', worker: assignment.worker, reason }, next);
     }
   }
-  const next = handOut(pace(state, assignment, [], now), { ...job, assigned, checks }, now);
+  const next = handOut(
+    pace(state, assignment, { late: [], left: assigned }, now),
+    { ...job, assigned, checks },
+    now,
+  );
   if (answers.length === 1) return next;
   const reason = `${namesOf(answers)} computed different sums for ${where}: one more is to decide`;
   return noted({ do: 'note', event: 'disputed', reason }, next);
@@ -348,17 +359,21 @@ function noted(note: Command, { state, commands }: Decision): Decision {
   return { state, commands: [note, ...commands] };
 }
 
-/** What an answer tells of the speed of those that had its range. */
+/** What an answer tells of the speed of those that had its range: of who gave it, who were late, with what is left to do. */
 function pace(
   state: State,
   { worker, range, since }: Assignment,
-  late: readonly Assignment[],
+  { late, left }: { readonly late: readonly Assignment[]; readonly left: readonly Assignment[] },
   now: number,
 ): State {
+  const { count } = range;
   const members = state.members.map((member) => {
-    if (member.id === worker) return measured(member, range.count, since, now);
+    if (member.id === worker) {
+      const idle = !left.some((other) => other.worker === worker);
+      return measured(member, { count, since, now, idle });
+    }
     const own = late.find((other) => other.worker === member.id);
-    return own === undefined ? member : overtaken(member, range.count, own.since, now);
+    return own === undefined ? member : overtaken(member, count, own.since, now);
   });
   return { ...state, members };
 }

@@ -19,18 +19,45 @@ function counts(each: readonly number[], total: number): number[] {
   return sums;
 }
 
-test('a step is shared out whole, and giving any micro-batch to another would end it no sooner', () => {
+/** The earliest end: when all together could have done so many whole micro-batches. */
+function earliest(each: readonly number[], total: number): number {
+  const ends = each.flatMap((speed) => Array.from({ length: total }, (_, i) => (i + 1) / speed));
+  return ends.sort((a, b) => a - b)[total - 1];
+}
+
+test('a step is shared out whole, and ends at most a sixteenth later than it could', () => {
   fc.assert(
     fc.property(speeds, fc.integer({ min: 1, max: 64 }), (each, total) => {
       const given = counts(each, total);
       const end = Math.max(...given.map((count, i) => count / each[i]));
-      for (const [i, speed] of each.entries()) assert.ok((given[i] + 1) / speed >= end);
+      assert.ok(end <= (1 + 1 / 16 + 1e-9) * earliest(each, total));
     }),
   );
 });
 
-test('equals get equal parts, the first of them what is left', () => {
-  assert.deepEqual(counts([2, 2, 2], 8), [3, 3, 2]);
+test('workers that are nearly as fast as each other get one node each', () => {
+  const nearly = fc.integer({ min: 0, max: 4 }).chain((level) => {
+    const workers = 2 ** level;
+    return fc.array(fc.double({ min: 0.97, max: 1.03, noNaN: true }), {
+      minLength: workers,
+      maxLength: workers,
+    });
+  });
+  fc.assert(
+    fc.property(nearly, fc.integer({ min: 0, max: 5 }), (each, level) => {
+      const total = each.length * 2 ** level;
+      const workers = new Map(each.map((speed, i) => [`w${i}`, speed]));
+      assert.equal(shareOut(workers, total).length, each.length);
+    }),
+  );
+});
+
+test('whoever is fast enough for one micro-batch is given one, and others are not', () => {
+  assert.deepEqual(counts([16, 1, 0.1], 17), [16, 1, 0]);
+});
+
+test('equals get equal parts', () => {
+  assert.deepEqual(counts([2, 2, 2], 9), [3, 3, 3]);
   assert.deepEqual(counts([1, 1, 1, 1], 2), [1, 1, 0, 0]);
   assert.deepEqual(counts([3, 1], 8), [6, 2]);
 });

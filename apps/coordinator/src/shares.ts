@@ -27,11 +27,46 @@ interface Turn {
   readonly end: number;
 }
 
+/** By which a step may end later than it could, for parts that are fewer nodes. */
+const SLACK = 1 / 16;
+
 /**
- * All of a step at once, by speed, so that the last one ends as early as can be; each part in as few nodes of the
- * summation tree as can be, since each costs a gradient's way back.
+ * All of a step at once, by speed, so that the last one ends nearly as early as can be, and parts begin at numbers that
+ * are as round as can be: a part is then few nodes of the summation tree, each of which costs a gradient's way back.
  */
 export function shareOut(speeds: Speeds, total: number): Share[] {
+  const counts = byEnd(speeds, total);
+  const each = [...speeds.values()];
+  const end = (1 + SLACK) * Math.max(...each.map((speed, place) => counts[place] / speed));
+  const most = each.map((speed, place) => (counts[place] === 0 ? 0 : Math.floor(end * speed)));
+  // What those that come after can take, and must be left.
+  let able = most.reduce((sum, count) => sum + count, 0);
+  let due = counts.filter((count) => count > 0).length;
+  let [first, fairly] = [0, 0];
+  return [...speeds.keys()].flatMap((worker, place) => {
+    const count = counts[place];
+    if (count === 0) return [];
+    able -= most[place];
+    due -= 1;
+    fairly += count;
+    const least = Math.max(first + 1, total - able);
+    const next = roundest(least, Math.min(first + most[place], total - due), fairly);
+    const ranges = alignedRanges(first, next - first, total);
+    first = next;
+    return ranges.map((range) => ({ worker, range }));
+  });
+}
+
+/** Of the numbers from `least` to `most`, those that the largest power of two divides; of them, the one next to `fair`. */
+function roundest(least: number, most: number, fair: number): number {
+  let power = 1;
+  while (Math.ceil(least / (2 * power)) * 2 * power <= most) power *= 2;
+  const [lowest, highest] = [Math.ceil(least / power), Math.floor(most / power)];
+  return power * Math.min(highest, Math.max(lowest, Math.round(fair / power)));
+}
+
+/** How many micro-batches each worker is given, where the last one ends as early as can be. */
+function byEnd(speeds: Speeds, total: number): number[] {
   const counts = new Array<number>(speeds.size).fill(0);
   const next = new Heap<Turn>(
     (one, other) => one.end < other.end || (one.end === other.end && one.place < other.place),
@@ -44,13 +79,7 @@ export function shareOut(speeds: Speeds, total: number): Share[] {
     counts[place] += 1;
     next.push({ place, speed, end: (counts[place] + 1) / speed });
   }
-  let first = 0;
-  return [...speeds.keys()].flatMap((worker, place) => {
-    const count = counts[place];
-    const ranges = alignedRanges(first, count, total);
-    first += count;
-    return ranges.map((range) => ({ worker, range }));
-  });
+  return counts;
 }
 
 /** Micro-batches of an evaluation that are handed out together, and how many such pieces a worker holds at most. */

@@ -81,9 +81,14 @@ test('a coordinator whose run another one has taken over ends', async () => {
   const out = join(folder, 'taken');
   const options = { config, out, listen: '127.0.0.1:0', report: () => {} };
   const first = await startCoordinator({ ...options, resume: false });
+  // It may notice before the second one is there.
+  const ended = assert.rejects(first.done, {
+    name: 'RunError',
+    message: /belongs to another coordinator now/,
+  });
   rmSync(join(out, 'run.lock')); // as another machine does that has heard nothing of it for long
   const second = await startCoordinator({ ...options, resume: true });
-  await assert.rejects(first.done, { name: 'RunError', message: /belongs to another coordinator now/ });
+  await ended;
   second.stop();
   assert.equal((await second.done).interrupted, true);
 });

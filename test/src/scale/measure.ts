@@ -64,7 +64,8 @@ export async function measure(setting: Setting, folder: string, signal?: AbortSi
     data: { sources: [{ path: text, weight: 1 }], tokenizer: 'char' },
     batch: { sequences: microBatches, microBatch: 1 },
     run: { steps, seed: 1, evalEvery: 0, checkpointEvery: 0, reproducible: true },
-    cluster: { minWorkers: workers, maxWorkers: workers },
+    // One process plays all workers: where the machine is busy, its silence is not that of one of them.
+    cluster: { minWorkers: workers, maxWorkers: workers, lostAfterSeconds: 60 },
   };
   const out = join(folder, 'run');
   const network = megabits === null ? null : narrow(megabits);

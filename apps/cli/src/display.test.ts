@@ -28,12 +28,15 @@ function shown(text: string): string[] {
   return text.split('\n').map((line) => line.split(/\r\x1b\[2K/).at(-1) ?? '');
 }
 
-const evaluation: RunEvent = {
+const evaluation: Extract<RunEvent, { kind: 'eval' }> = {
   kind: 'eval',
   step: 50,
   trainLoss: 2.1,
   validationLoss: 2.2222,
   bitsPerByte: 3.2,
+  sources: { books: 2.2222 },
+  trainSources: { books: 2.1 },
+  heldOut: [],
 };
 
 test('in a pipe there is a line for the first step, then one every five seconds, and no escape sequence', (context) => {
@@ -72,6 +75,33 @@ test('on a terminal one line is drawn over and over, and evaluations stay above 
   assert.match(lines[1], /51%.*step 51\/100.*val 2\.222/);
   display.end();
   assert.equal(shown(text()).at(-1), '');
+});
+
+test('an evaluation of several sources tells each of them, what is held out last, in one line', (context) => {
+  const { display, text } = onScreen(context, false);
+  const sources = { forum: 3.25, books: 2.1, mail: 2.5 };
+  display.report({
+    ...evaluation,
+    sources,
+    trainSources: { books: 2, mail: 2.25, notes: 1 },
+    heldOut: ['forum'],
+  });
+  assert.equal(
+    text().split('\n')[1],
+    'step 50  by source: books 2.1000 (train 2.0000), mail 2.5000 (train 2.2500), notes – (train 1.0000), forum 3.2500 (held out)',
+  );
+});
+
+test('of very many sources the line has those with the highest losses', (context) => {
+  const { display, text } = onScreen(context, false);
+  const losses = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`s${at}`, at]));
+  display.report({ ...evaluation, sources: losses, trainSources: losses });
+  const line = text().split('\n')[1];
+  assert.deepEqual(
+    [...line.matchAll(/s(\d+) /g)].map(([, at]) => Number(at)),
+    [22, 23, 24, 25, 26, 27, 28, 29],
+  );
+  assert.match(line, /, and 22 with lower ones$/);
 });
 
 test('a narrow terminal keeps the loss and the time left', (context) => {

@@ -2,6 +2,7 @@ import type { RunEvent } from '@manyhands/coordinator';
 import { bar } from './bar.js';
 import { count, duration, percent, plural } from './format.js';
 import { noteColors as color } from './output.js';
+import { sourceLine } from './source-losses.js';
 
 /** What a display needs of a stream. */
 export interface Screen {
@@ -11,6 +12,7 @@ export interface Screen {
 }
 
 type StepEvent = Extract<RunEvent, { kind: 'step' }>;
+type EvalEvent = Extract<RunEvent, { kind: 'eval' }>;
 
 /** Seconds between two plain lines of steps. */
 const PACE_S = 5;
@@ -70,9 +72,7 @@ export class Display {
         this.#onStep(event);
         break;
       case 'eval':
-        this.#restart(this.#waiting);
-        this.#validationLoss = event.validationLoss;
-        this.line(evalLine(event));
+        this.#onEval(event);
         break;
       case 'checkpoint':
         if (!this.#live && this.#step !== null) this.#printStep(this.#step);
@@ -114,6 +114,14 @@ export class Display {
     if (this.#live) this.#draw();
     else if (first || event.step === event.steps || this.#now() - this.#printedAt >= PACE_S)
       this.#printStep(event);
+  }
+
+  #onEval(event: EvalEvent): void {
+    this.#restart(this.#waiting);
+    this.#validationLoss = event.validationLoss;
+    this.line(evalLine(event));
+    const sources = sourceLine(event);
+    if (sources !== null) this.line(color.dim(`step ${count(event.step)}  ${sources}`));
   }
 
   #printStep(event: StepEvent): void {
@@ -186,7 +194,7 @@ function liveLine(event: StepEvent, validationLoss: number | null, workers: stri
   ].join('  ');
 }
 
-function evalLine(event: Extract<RunEvent, { kind: 'eval' }>): string {
+function evalLine(event: EvalEvent): string {
   const { step, trainLoss, validationLoss, bitsPerByte } = event;
   const bits = bitsPerByte === null ? '' : `  bits per byte ${bitsPerByte.toFixed(3)}`;
   const loss =

@@ -27,7 +27,16 @@ test('each event is one line that holds one JSON object', () => {
     { kind: 'warning', text: 'careful' },
     { kind: 'worker', text: 'a-1 joined', workers: 1, threads: 4 },
     step(1),
-    { kind: 'eval', step: 1, trainLoss: 2, validationLoss: 3, bitsPerByte: 4 },
+    {
+      kind: 'eval',
+      step: 1,
+      trainLoss: 2,
+      validationLoss: 3,
+      bitsPerByte: 4,
+      sources: { books: 3, forum: 5 },
+      trainSources: { books: 2 },
+      heldOut: ['forum'],
+    },
     { kind: 'checkpoint', step: 1, path: 'run/checkpoints/step-000001', weightsSha256: 'abc' },
   ];
   for (const event of events) log.report(event);
@@ -41,7 +50,7 @@ test('each event is one line that holds one JSON object', () => {
     const { kind, ...fields } = events[i];
     const { text, ...rest } = { text: undefined, ...fields };
     if (text !== undefined) assert.equal(object.msg, text);
-    for (const [key, value] of Object.entries(rest)) assert.equal(object[key], value, `${kind}.${key}`);
+    for (const [key, value] of Object.entries(rest)) assert.deepEqual(object[key], value, `${kind}.${key}`);
   }
 });
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { bestStep, checkpointSteps, readJournal, readRunConfig } from '@manyhands/core/checkpoint';
 import { describeOverfitting, gapOf, overfitting } from '@manyhands/core/learning';
+import { type SourceLoss, sourceLosses } from './source-losses.js';
 
 /** What a run directory tells beside its weights. */
 export interface RunReport {
@@ -14,6 +15,8 @@ export interface RunReport {
   readonly bestStep: number | null;
   /** Steps of the checkpoints, the newest first. */
   readonly checkpoints: readonly number[];
+  /** Losses at the last evaluation, by source; empty before the first one. */
+  readonly sources: readonly SourceLoss[];
   /** Validation losses of models that only count tokens; null before an evaluation with validation data. */
   readonly baselines: { readonly uniform: number; readonly unigram: number; readonly bigram: number } | null;
   /** The line of events.jsonl by which the run ended itself at its last step, with its evidence; null where it did not. */
@@ -39,10 +42,26 @@ export function readRunReport(directory: string): RunReport {
     bestValidationLoss: losses.length > 0 ? Math.min(...losses) : null,
     bestStep: bestStep(directory),
     checkpoints: checkpointSteps(directory),
+    sources: sourcesOf(evaluations.at(-1) ?? {}),
     baselines: baselinesOf(evaluations.at(-1)?.baselines),
     ended: endedAt(directory, numberOr(trained?.step, 0)),
     overfitting: open === null ? null : describeOverfitting(open),
   };
+}
+
+/** A journal of before there were `trainSources` and `heldOut` has only `sources`. */
+function sourcesOf({ sources, trainSources, heldOut }: Readonly<Record<string, unknown>>): SourceLoss[] {
+  const losses = (value: unknown): Record<string, number> =>
+    Object.fromEntries(
+      Object.entries(Object(value)).filter(
+        (entry): entry is [string, number] => typeof entry[1] === 'number',
+      ),
+    );
+  return sourceLosses({
+    sources: losses(sources),
+    trainSources: losses(trainSources),
+    heldOut: Array.isArray(heldOut) ? heldOut.map(String) : [],
+  });
 }
 
 function baselinesOf(value: unknown): RunReport['baselines'] {

@@ -1,10 +1,10 @@
 import { evaluationWindows, type TokenData, type Window } from '@manyhands/core/data';
 
 /**
- * Sequences that an evaluation reads of each split at most. What was kept for validation is what a person looks at;
- * the training data are only there to compare with.
+ * Sequences that an evaluation reads of each split at most, and of all that is held out. What was kept for validation is
+ * what a person looks at; the training data are only there to compare with.
  */
-const MAXIMUM_SEQUENCES = { train: 200, validation: 600 };
+const MAXIMUM_SEQUENCES = { train: 200, validation: 600, heldOut: 200 };
 
 /** Positions from which on a larger batch no longer makes the forward pass faster. */
 const ENOUGH_POSITIONS = 768;
@@ -24,16 +24,25 @@ export interface Evaluation {
   /** Validation loss less training loss, with the standard error that comes from the choice of passages; null where
    *  nothing was kept for validation, or the two are not of one kind. */
   readonly gap: { readonly loss: number; readonly error: number } | null;
-  /** Validation loss by source. */
+  /** Validation loss by source, also of those that are held out, which count for no other figure here. */
   readonly sources: Readonly<Record<string, number>>;
+  /** Training loss by source. */
+  readonly trainSources: Readonly<Record<string, number>>;
+  /** Names of the sources that are held out. */
+  readonly heldOut: readonly string[];
 }
 
-/** The same evenly spaced windows of both splits at every evaluation, in batches of one source. */
+/**
+ * The same evenly spaced windows of both splits, and of what is held out, at every evaluation, in batches of one source.
+ * What is held out changes nothing of the others.
+ */
 export function planEvaluation(data: TokenData, context: number): EvaluationBatch[] {
   const batches: EvaluationBatch[] = [];
   const size = Math.ceil(ENOUGH_POSITIONS / context);
-  for (const split of ['train', 'validation'] as const) {
-    const windows = evaluationWindows(data, split, { context, maximum: MAXIMUM_SEQUENCES[split] });
+  for (const part of ['train', 'validation', 'heldOut'] as const) {
+    const heldOut = part === 'heldOut';
+    const split = heldOut ? 'validation' : part;
+    const windows = evaluationWindows(data, split, { context, maximum: MAXIMUM_SEQUENCES[part], heldOut });
     for (let source = 0; source < data.sources.length; source++) {
       const own = windows.filter((window) => window.source === source);
       for (let first = 0; first < own.length; first += size) {
@@ -51,6 +60,7 @@ export function concludeEvaluation(
   targets: ArrayLike<number>,
   data: Pick<TokenData, 'sources'>,
 ): Evaluation {
+  const counts = ({ source }: EvaluationBatch) => data.sources[source]?.heldOut !== true;
   const mean = (chosen: (batch: EvaluationBatch) => boolean): number | null => {
     let loss = 0;
     let count = 0;
@@ -64,22 +74,29 @@ export function concludeEvaluation(
   /** Of the mean over a split, from the spread of its batches' losses, each weighed by its targets. */
   const error = (split: Window['split']): number => {
     const batches = plan.flatMap((batch, index) =>
-      batch.split === split && targets[index] > 0 ? [{ loss: sums[index], count: targets[index] }] : [],
+      batch.split === split && counts(batch) && targets[index] > 0
+        ? [{ loss: sums[index], count: targets[index] }]
+        : [],
     );
     const total = batches.reduce((sum, { count }) => sum + count, 0);
     const average = batches.reduce((sum, { loss }) => sum + loss, 0) / total;
     const spread = batches.reduce((sum, { loss, count }) => sum + (loss - count * average) ** 2, 0);
     return Math.sqrt((spread * batches.length) / Math.max(1, batches.length - 1)) / total;
   };
+  /** By name; a source without a target is left out. */
+  const bySource = (split: Window['split']): Record<string, number> =>
+    Object.fromEntries(
+      data.sources.flatMap(({ name }, source) => {
+        const loss = mean((batch) => batch.split === split && batch.source === source);
+        return loss === null ? [] : [[name, loss]];
+      }),
+    );
   const trainLoss = mean((batch) => batch.split === 'train') ?? Number.NaN;
-  const validationLoss = mean((batch) => batch.split === 'validation');
-  const sources: Record<string, number> = {};
-  data.sources.forEach((source, index) => {
-    const loss = mean((batch) => batch.split === 'validation' && batch.source === index);
-    if (loss !== null) sources[source.name] = loss;
-  });
+  const validationLoss = mean((batch) => batch.split === 'validation' && counts(batch));
+  const heldOut = data.sources.filter((source) => source.heldOut === true);
   const validation = data.sources.reduce(
-    (sum, { validation: split }) => ({ tokens: sum.tokens + split.tokens, bytes: sum.bytes + split.bytes }),
+    (sum, { heldOut, validation: split }) =>
+      heldOut === true ? sum : { tokens: sum.tokens + split.tokens, bytes: sum.bytes + split.bytes },
     { tokens: 0, bytes: 0 },
   );
   return {
@@ -93,6 +110,8 @@ export function concludeEvaluation(
       validationLoss === null || validation.bytes === 0
         ? null
         : (validationLoss / Math.LN2) * (validation.tokens / validation.bytes),
-    sources,
+    sources: bySource('validation'),
+    trainSources: bySource('train'),
+    heldOut: heldOut.map(({ name }) => name),
   };
 }

@@ -28,6 +28,11 @@ export type RunEvent =
       readonly trainLoss: number;
       readonly validationLoss: number | null;
       readonly bitsPerByte: number | null;
+      /** Validation and training loss by source; a source has both, one, or none. */
+      readonly sources: Readonly<Record<string, number>>;
+      readonly trainSources: Readonly<Record<string, number>>;
+      /** Names of the sources that count for nothing but their own loss. */
+      readonly heldOut: readonly string[];
     }
   | {
       readonly kind: 'checkpoint';

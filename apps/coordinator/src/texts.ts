@@ -8,6 +8,7 @@ import {
   openTokenData,
   type PrepareEvent,
   prepare,
+  refuseBarren,
   sampleWindows,
   type TokenData,
 } from '@manyhands/core/data';
@@ -58,6 +59,7 @@ export async function openTexts(options: {
       encoder: encoderSpec(tokenizerJson),
       out: dataFolder,
       validation: config.data.validation,
+      temperature: config.data.temperature,
       nearDuplicates: config.data.nearDuplicates,
       report: progress(report),
       ...(signal && { signal }),
@@ -72,6 +74,7 @@ export async function openTexts(options: {
       `${tokenizerFile} has the hash ${tokenizer.hash}, but ${dataFolder} was made with a tokenizer of hash ${data.vocabHash}: put the tokenizer.json of a checkpoint back in its place.`,
     );
   }
+  refuseBarren(data);
   warnOfShortText(data, config, report);
 
   const model = createModel(resolveModelConfig({ ...config.model, vocab }));
@@ -105,7 +108,10 @@ function countedBaselines(
   for (const window of evaluationWindows(data, 'train', { context, maximum })) {
     model.learn(data.tokens(window, context));
   }
-  const windows = plan.filter(({ split }) => split === 'validation').flatMap(({ windows }) => windows);
+  const counted = plan.filter(
+    ({ split, source }) => split === 'validation' && data.sources[source].heldOut !== true,
+  );
+  const windows = counted.flatMap(({ windows }) => windows);
   return model.losses(windows.map((window) => data.tokens(window, context)));
 }
 

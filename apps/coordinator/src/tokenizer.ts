@@ -9,7 +9,7 @@ const BPE_VOCABULARY = 4096;
 
 /**
  * The tokenizer.json of a new run: trained on its text (`char`, `bpe`), named, or from a file. A folder of prepared
- * data brings its own.
+ * data brings its own. What is held out is no training text, but its characters have to be in an alphabet.
  */
 export async function chooseTokenizer(
   config: RunConfig,
@@ -33,7 +33,9 @@ export async function chooseTokenizer(
     }
     case 'bpe': {
       const vocabSize = config.model.vocab ?? BPE_VOCABULARY;
-      return (await trainBpe(texts(sources, signal), { vocabSize, pattern: 'gpt4' })).toJson();
+      // Bytes spell any text, also one that is never to be seen.
+      const seen = sources.filter(({ heldOut }) => heldOut !== true);
+      return (await trainBpe(texts(seen, signal), { vocabSize, pattern: 'gpt4' })).toJson();
     }
     default:
       return (await loadTokenizer(tokenizer)).toJson();

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { encoderSpec } from '@manyhands/coordinator';
-import { UserError } from '@manyhands/core/config';
+import { describeWeight, UserError } from '@manyhands/core/config';
 import { describeNearDuplicates, inspectData, type ManifestSource, prepare } from '@manyhands/core/data';
 import { loadTokenizer } from '@manyhands/tokenizer';
 import type { Command } from 'commander';
@@ -22,6 +22,7 @@ export function data(): Command {
 
 interface PrepareDataOptions {
   readonly data?: string[];
+  readonly heldOut?: string[];
   readonly tokenizer?: string;
   readonly out?: string;
   readonly dropNearDuplicates?: boolean;
@@ -30,6 +31,7 @@ interface PrepareDataOptions {
 function prepareData(): Command {
   return subcommand('prepare', 'text to token shards and their hashes; interrupted, it goes on where it was')
     .option('--data <path...>', wording.data)
+    .option('--held-out <path...>', 'as --data: text that no training ever sees, all of it only evaluated')
     .option('--tokenizer <file>', 'a tokenizer.json, or r50k_base, cl100k_base, o200k_base')
     .option('--out <dir>', 'the folder for the shards')
     .option(
@@ -37,10 +39,10 @@ function prepareData(): Command {
       'leave texts out of validation that are nearly the same as one that is trained on',
     )
     .action(async (options: PrepareDataOptions) => {
-      const sources = required(options.data, '--data', wording.data).map((source) => ({
-        path: source,
-        weight: 1,
-      }));
+      const sources = [
+        ...required(options.data, '--data', wording.data).map((source) => ({ path: source })),
+        ...(options.heldOut ?? []).map((source) => ({ path: source, heldOut: true })),
+      ];
       const out = required(options.out, '--out', 'the folder for the shards');
       const tokenizer = await loadTokenizer(required(options.tokenizer, '--tokenizer', 'a tokenizer.json'));
       const waiting = new Waiting('preparing data');
@@ -87,8 +89,9 @@ function inspectFolder(): Command {
     });
 }
 
-function sourceLine({ name, weight, train, validation }: ManifestSource): string {
+function sourceLine({ name, weight, heldOut, train, validation }: ManifestSource): string {
   const split = (part: typeof train) =>
     `${count(part.tokens)} tokens (${bytes(part.bytes)}, ${plural(part.shards.length, 'shard')})`;
-  return `${name}, weight ${weight}: train ${split(train)}, validation ${split(validation)}`;
+  if (heldOut) return `${name}, held out: ${split(validation)}`;
+  return `${name}, weight ${describeWeight(weight)}: train ${split(train)}, validation ${split(validation)}`;
 }

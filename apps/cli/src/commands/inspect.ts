@@ -54,6 +54,12 @@ export function inspect(): Command {
       print(
         `best          ${loss(run.bestValidationLoss)}${run.bestStep === null ? '' : ` at step ${run.bestStep}`}`,
       );
+      if (run.sources.length > 1) {
+        for (const { name, train, validation, heldOut } of run.sources) {
+          const learned = heldOut ? 'held out' : `${loss(train)} in training`;
+          print(`  ${name.padEnd(11)} ${learned}, ${loss(validation)} in validation`);
+        }
+      }
       if (run.baselines !== null) {
         const { uniform, unigram, bigram } = run.baselines;
         print(

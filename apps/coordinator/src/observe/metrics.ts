@@ -50,6 +50,11 @@ export class RunMetrics {
   readonly #step = this.#gauge('step', 'Steps that are done.');
   readonly #loss = this.#gauge('loss', 'Training loss of the last step, in nats a token.');
   readonly #validationLoss = this.#gauge('validation_loss', 'Loss of the last evaluation, in nats a token.');
+  readonly #sourceLoss = this.#bySource('source_loss', 'Training loss of a source at the last evaluation.');
+  readonly #sourceValidationLoss = this.#bySource(
+    'source_validation_loss',
+    'Validation loss of a source at the last evaluation; one that is held out counts for nothing else.',
+  );
   readonly #bitsPerByte = this.#gauge(
     'bits_per_byte',
     'Loss of the last evaluation, in bits a byte of text.',
@@ -139,6 +144,13 @@ export class RunMetrics {
         this.#progressAt = this.#now();
         if (event.validationLoss !== null) this.#validationLoss.set(event.validationLoss);
         if (event.bitsPerByte !== null) this.#bitsPerByte.set(event.bitsPerByte);
+        for (const [source, loss] of Object.entries(event.trainSources)) {
+          this.#sourceLoss.set({ source, held_out: 'false' }, loss);
+        }
+        for (const [source, loss] of Object.entries(event.sources)) {
+          const held_out = String(event.heldOut.includes(source));
+          this.#sourceValidationLoss.set({ source, held_out }, loss);
+        }
         break;
       case 'checkpoint':
         this.#progressAt = this.#now();
@@ -172,6 +184,11 @@ export class RunMetrics {
     const gauge = new Gauge({ name: `manyhands_${name}`, help, registers: [this.#registry] });
     gauge.remove();
     return gauge;
+  }
+
+  #bySource(name: string, help: string): Gauge<'source' | 'held_out'> {
+    const labelNames = ['source', 'held_out'] as const;
+    return new Gauge({ name: `manyhands_${name}`, help, labelNames, registers: [this.#registry] });
   }
 
   #counter(name: string, help: string): Counter {

@@ -80,8 +80,18 @@ test('metrics follow the events', async (context) => {
   const { observer, value } = await observe(context);
   observer.report(step);
   observer.report({ ...step, step: 8, loss: 2.25, secondsPerStep: 0.25 });
-  observer.report({ kind: 'eval', step: 8, trainLoss: 2.3, validationLoss: 2.75, bitsPerByte: 3.5 });
-  observer.report({ kind: 'eval', step: 9, trainLoss: 2.3, validationLoss: null, bitsPerByte: null });
+  const evaluation = {
+    kind: 'eval',
+    step: 8,
+    trainLoss: 2.3,
+    validationLoss: 2.75,
+    bitsPerByte: 3.5,
+    sources: { books: 2.75, forum: 3.25 },
+    trainSources: { books: 2.3 },
+    heldOut: ['forum'],
+  } as const;
+  observer.report(evaluation);
+  observer.report({ ...evaluation, step: 9, validationLoss: null, bitsPerByte: null });
   observer.report({ kind: 'checkpoint', step: 8, path: 'x', weightsSha256: 'y' });
   observer.report({ kind: 'warning', text: 'careful' });
   observer.note('lost');
@@ -93,6 +103,10 @@ test('metrics follow the events', async (context) => {
     ['manyhands_loss', 2.25],
     ['manyhands_validation_loss', 2.75],
     ['manyhands_bits_per_byte', 3.5],
+    ['manyhands_source_validation_loss{source="books",held_out="false"}', 2.75],
+    ['manyhands_source_validation_loss{source="forum",held_out="true"}', 3.25],
+    ['manyhands_source_loss{source="books",held_out="false"}', 2.3],
+    ['manyhands_source_loss{source="forum",held_out="true"}', undefined],
     ['manyhands_learning_rate', 0.001],
     ['manyhands_gradient_norm', 0.7],
     ['manyhands_checkpoint_step', 8],

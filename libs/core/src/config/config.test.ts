@@ -129,6 +129,20 @@ test('sources may be texts, and times may have units', () => {
     { path: 'b', weight: 1 },
     { path: 'c', weight: 0.5 },
   ]);
+  const told = {
+    path: 'd',
+    name: 'mail',
+    weight: [
+      [0, 1],
+      [500, 0],
+    ],
+  };
+  assert.deepEqual(sources(['a', { path: 'b', heldOut: true }, { path: 'c', heldOut: false }, told]), [
+    { path: 'a', weight: 1 },
+    { path: 'b', heldOut: true },
+    { path: 'c', weight: 1 },
+    told,
+  ]);
   const seconds = (value: unknown) => parseConfig({ run: { maxTime: value } }).run.maxTime;
   assert.deepEqual(['90', '90s', '30m', '1.5h', '2d', 12.5, null].map(seconds), [
     90,
@@ -171,7 +185,74 @@ const refused: readonly [input: unknown, sentence: string][] = [
   [{ data: { sources: [] } }, 'data.sources is [], but must be a list of at least one path.'],
   [
     { data: { sources: ['a', { path: 'b', weight: -1 }] } },
-    'data.sources[1].weight is -1, but must be a number above 0.',
+    'data.sources[1].weight is -1, but must be a number above 0 and at most 1000000000, or at most 1000 points [[step, weight], …] whose steps rise, not all of weight 0.',
+  ],
+  [
+    {
+      data: {
+        sources: [
+          {
+            path: 'a',
+            weight: [
+              [9, 1],
+              [3, 2],
+            ],
+          },
+        ],
+      },
+    },
+    'data.sources[0].weight is [[9,1],[3,2]], but must be a number above 0 and at most 1000000000, or at most 1000 points [[step, weight], …] whose steps rise, not all of weight 0.',
+  ],
+  [
+    { data: { sources: ['b', { path: 'a', weight: 2, heldOut: true }] } },
+    'data.sources[1].weight is 2, but must be left out where heldOut is true: nothing is drawn from it.',
+  ],
+  [
+    { data: { sources: ['b', { path: 'a', heldOut: 'yes' }] } },
+    'data.sources[1].heldOut is "yes", but must be true or false.',
+  ],
+  [
+    { data: { sources: [{ path: 'a', heldOut: true }] } },
+    'data.sources is [{"path":"a","heldOut":true}], but must be a list with a source that is not held out: there is nothing to learn from.',
+  ],
+  [
+    {
+      data: {
+        sources: [
+          { path: 'a', name: 'x' },
+          { path: 'b', name: 'x', heldOut: true },
+        ],
+      },
+    },
+    'data.sources[1].name is "x", but must be another than that of data.sources[0].',
+  ],
+  [
+    { data: { sources: [{ path: 'a', name: 'x\ny' }] } },
+    'data.sources[0].name is "x\\ny", but must be one line of 1 to 100 characters.',
+  ],
+  [
+    {
+      data: {
+        sources: [
+          {
+            path: 'a',
+            weight: [
+              [0, 1],
+              [9, 0],
+            ],
+          },
+        ],
+      },
+    },
+    'data.sources is [{"path":"a","weight":[[0,1],[9,0]]}], but must be a list with a weight above 0 at every step, and at step 9 none is.',
+  ],
+  [
+    { data: { sources: ['b', { path: 'a', weight: 2 }], temperature: 2 } },
+    'data.sources[1].weight is 2, but must be left out where data.temperature gives the weights.',
+  ],
+  [
+    { data: { temperature: 0.5 } },
+    'data.temperature is 0.5, but must be a number from 1 to 1000000000, or null for the weights of data.sources.',
   ],
   [
     { optimizer: { betas: [0.9] } },

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { show, UserError } from './errors.js';
 import { optimizerDefaults, type PresetName, presets, presetWarmup } from './presets.js';
 import { type FilledConfig, knownKeys, schema, sections } from './schema.js';
+import { barrenStep } from './weight.js';
 import { parseYaml } from './yaml.js';
 
 /** A run's whole config: every key present, defaults filled, keys that depend on others worked out. */
@@ -113,6 +114,7 @@ function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
     const evaluated = run.evalEvery > 0 && filled.data.validation > 0 && run.measure;
     demand(evaluated, 'run.stopWhenConverged', run.stopWhenConverged, `false ${why}`);
   }
+  demandMixture(filled.data);
   const { minWorkers, maxWorkers, heartbeatSeconds, lostAfterSeconds } = cluster;
   demand(
     maxWorkers >= minWorkers,
@@ -140,6 +142,23 @@ function resolve(filled: FilledConfig, longestWarmup: number): RunConfig {
     model: { ...model, kvHeads },
     schedule: { name: schedule.name, warmup, minLr },
   };
+}
+
+/** Sources that can be told apart, and a batch that can be drawn at every step. */
+function demandMixture({ sources, temperature }: FilledConfig['data']): void {
+  sources.forEach(({ name, weight }, at) => {
+    const other = sources.findIndex((source) => source.name === name);
+    const allowed = `another than that of data.sources[${other}]`;
+    demand(name === undefined || other === at, `data.sources[${at}].name`, name, allowed);
+    const own = temperature === null || weight === undefined || weight === 1;
+    demand(own, `data.sources[${at}].weight`, weight, 'left out where data.temperature gives the weights');
+  });
+  const drawn = sources.filter(({ heldOut }) => heldOut !== true);
+  const learned = 'a list with a source that is not held out: there is nothing to learn from';
+  demand(drawn.length > 0, 'data.sources', sources, learned);
+  const barren = barrenStep(drawn.map(({ weight = 1 }) => weight));
+  const allowed = `a list with a weight above 0 at every step, and at step ${barren} none is`;
+  demand(barren === null, 'data.sources', sources, allowed);
 }
 
 /** A key of another task would have no effect. Written out with the value that it has anyway, it says nothing. */
@@ -228,7 +247,7 @@ function nearestKey(key: string): string | null {
   const text = key.slice(0, 200).toLowerCase();
   const last = text.slice(text.lastIndexOf('.') + 1);
   if (text.startsWith('data.sources['))
-    return `${key.slice(0, key.indexOf(']') + 1)}.${closest(last, ['path', 'weight'])}`;
+    return `${key.slice(0, key.indexOf(']') + 1)}.${closest(last, ['path', 'name', 'weight', 'heldOut'])}`;
   const other = last.replace(/[_-]/g, '');
   if (Object.hasOwn(otherNames, other)) return otherNames[other];
   const candidates = text.includes('.') ? knownKeys : [...Object.keys(sections), ...knownKeys];

@@ -4,4 +4,5 @@ export { microBatchCount, microBatchSize, settleMicroBatch } from './micro-batch
 export { type PresetName, presets } from './presets.js';
 export { knownKeys } from './schema.js';
 export { makeOutputFolder, systemCause } from './system.js';
+export { barrenStep, describeWeight, type Weight, weightAt, weightSchema } from './weight.js';
 export { parseYaml, readYaml } from './yaml.js';

@@ -30,6 +30,7 @@ const nano: FilledConfig = {
   },
   data: {
     sources: [{ path: 'moby-dick', weight: 1 }],
+    temperature: null,
     validation: 0.1,
     nearDuplicates: 'report',
     tokenizer: 'char',

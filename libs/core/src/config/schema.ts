@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { weightSchema } from './weight.js';
 
 /*
  * Every key of a run's config, its type and its bounds. The message of each leaf is the phrase that completes
@@ -38,22 +39,43 @@ const duration = () => {
   );
 };
 
+const sourceName = z
+  .string({ error: 'one line of 1 to 100 characters' })
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]{1,100}$/u, 'one line of 1 to 100 characters');
+
+/** A path is a source of weight 1; of one that is held out, nothing is ever drawn. */
 const source = z.preprocess(
   (value) => {
     if (typeof value === 'string') return { path: value, weight: 1 };
-    const plainObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return plainObject && !('weight' in value) ? { ...value, weight: 1 } : value;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    const { heldOut, ...keys } = { heldOut: false, ...value };
+    if (heldOut === false || heldOut === undefined) return { weight: 1, ...keys };
+    return { ...keys, heldOut };
   },
-  z.strictObject(
-    {
-      path: z
-        .string({ error: 'a file, a folder, a glob, or the name of a bundled corpus' })
-        .min(1, 'a file, a folder, a glob, or the name of a bundled corpus'),
-      weight: positive(),
-    },
-    { error: 'a path, or {path, weight}' },
-  ),
+  z
+    .strictObject(
+      {
+        path: z
+          .string({ error: 'a file, a folder, a glob, or the name of a bundled corpus' })
+          .min(1, 'a file, a folder, a glob, or the name of a bundled corpus'),
+        /** What it is called in losses and reports; without one, its path's last part. */
+        name: sourceName.optional(),
+        weight: weightSchema.optional(),
+        /** A distribution never seen: all of it is only evaluated, and no decision looks at it. */
+        heldOut: z.literal(true, { error: 'true or false' }).optional(),
+      },
+      { error: 'a path, or {path, name, weight, heldOut}' },
+    )
+    .refine(({ heldOut, weight }) => heldOut === undefined || weight === undefined, {
+      path: ['weight'],
+      error: 'left out where heldOut is true: nothing is drawn from it',
+    }),
 );
+
+const temperature = () => {
+  const allowed = `a number from 1 to ${largest}, or null for the weights of data.sources`;
+  return orNull(z.number().min(1, allowed).max(largest, allowed), allowed);
+};
 
 const betas = () => {
   const allowed = 'two numbers such as [0.9, 0.95], each from 0 up to, but not including, 1';
@@ -134,14 +156,16 @@ export const sections = {
     tieEmbeddings: flag(),
   }),
   data: z.strictObject({
-    /** Paths and bundled corpora; one text, or a list of texts and {path, weight}. */
+    /** Paths and bundled corpora; one text, or a list of texts and {path, name, weight, heldOut}. */
     sources: z.preprocess(
       (value) => (typeof value === 'string' ? [value] : value),
       z
-        .array(source, { error: 'a list of paths, or of {path, weight}' })
+        .array(source, { error: 'a list of paths, or of {path, name, weight, heldOut}' })
         .min(1, 'a list of at least one path')
         .max(1000, 'a list of at most 1000 paths'),
     ),
+    /** Weights that follow from the sources' tokens: in proportion to tokens^(1/temperature); null: as they say. */
+    temperature: temperature(),
     /** The part of the data that is kept for validation. */
     validation: z
       .number({ error: 'a number from 0 to 0.5' })

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { UserError } from '../config/index.js';
 import type { EncoderInfo } from './encoder.js';
 import { syncDirectory, writeFailure } from './files.js';
-import type { Manifest, ManifestShard, ManifestSource, SplitName } from './manifest.js';
+import type { Manifest, ManifestShard, ManifestSource, ManifestSplit, SplitName } from './manifest.js';
 import { damagedShard, verifyShard, wholeShard } from './shard.js';
-import type { PreparedSource } from './sources.js';
 import { shardFile } from './split-writer.js';
 
 /** @throws UserError where a folder was prepared with another vocabulary than the one in use */
@@ -19,26 +18,37 @@ export function checkVocabulary(path: string, manifest: Manifest, vocabulary: En
   );
 }
 
-/** The weights of a prepared folder's sources: the folder's own weight, shared out as the folder does it. */
-export function adoptedWeights(source: PreparedSource): number[] {
-  const total = source.manifest.sources.reduce((sum, { weight }) => sum + weight, 0);
-  return source.manifest.sources.map(({ weight }) => (source.weight * weight) / total);
-}
-
 /**
- * Takes one split of a prepared source over: links its shards into `dir`, or copies them to another disk.
+ * Takes a prepared source over: links its shards into `dir`, or copies them to another disk. Where it is held out, its
+ * training shards become part of what is kept for validation.
  * @throws UserError where a shard is missing or damaged
  */
-export async function adoptSplit(
+export async function adoptSource(
   from: string,
   source: ManifestSource,
-  split: SplitName,
+  heldOut: boolean,
   dir: string,
   prefix: string,
-): Promise<ManifestSource[SplitName]> {
+): Promise<Pick<ManifestSource, SplitName>> {
+  const { train, validation } = source;
+  const adopt = (parts: readonly ManifestSplit[], split: SplitName) =>
+    adoptSplit(from, parts, dir, `${prefix}.${split}`);
+  const adopted = heldOut
+    ? { train: await adopt([], 'train'), validation: await adopt([train, validation], 'validation') }
+    : { train: await adopt([train], 'train'), validation: await adopt([validation], 'validation') };
+  await syncDirectory(dir);
+  return adopted;
+}
+
+async function adoptSplit(
+  from: string,
+  parts: readonly ManifestSplit[],
+  dir: string,
+  prefix: string,
+): Promise<ManifestSplit> {
   const shards: ManifestShard[] = [];
-  for (const shard of source[split].shards) {
-    const file = shardFile(`${prefix}.${split}`, shards.length);
+  for (const shard of parts.flatMap((part) => part.shards)) {
+    const file = shardFile(prefix, shards.length);
     const target = join(dir, file);
     if ((await wholeShard(target))?.sha256 !== shard.sha256) {
       const origin = join(from, shard.file);
@@ -50,8 +60,13 @@ export async function adoptSplit(
     }
     shards.push({ ...shard, file });
   }
-  await syncDirectory(dir);
-  return { ...source[split], shards };
+  const total = (count: (part: ManifestSplit) => number) => parts.reduce((sum, part) => sum + count(part), 0);
+  return {
+    tokens: total((part) => part.tokens),
+    bytes: total((part) => part.bytes),
+    documents: total((part) => part.documents),
+    shards,
+  };
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {

@@ -12,4 +12,4 @@ export {
   type TokenSplit,
   type Window,
 } from './token-data.js';
-export { evaluationWindows, sampleWindows, type WindowSources } from './windows.js';
+export { evaluationWindows, refuseBarren, sampleWindows, type WindowSources } from './windows.js';

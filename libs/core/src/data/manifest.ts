@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { firstProblem, UserError } from '../config/index.js';
+import { firstProblem, UserError, weightSchema } from '../config/index.js';
 import { errorCode, readFailure } from './files.js';
 
 /** Written last: a folder with a manifest is whole, one without is not. */
@@ -45,7 +45,10 @@ const schema = z.strictObject({
       z.strictObject({
         name: z.string().min(1),
         path: z.string().min(1),
-        weight: z.number().positive(),
+        /** 0 where it is held out. */
+        weight: z.union([z.literal(0), weightSchema]),
+        /** All of it is in `validation`. */
+        heldOut: z.literal(true).optional(),
         train: split,
         validation: split,
       }),

@@ -26,13 +26,16 @@ const planName = 'plan.json';
  * bundled corpus by size alone: its package's version is fixed). Weights are no part of it.
  */
 export function planHash(sources: readonly (TextSource | PreparedSource)[], settings: Settings): string {
-  const inputs = sources.map((source) =>
-    source.kind === 'text'
+  const inputs = sources.map((source) => [
+    ...(source.kind === 'text'
       ? isCorpus(source.path)
         ? [source.name, source.files.map((file) => file.size)]
         : [source.name, source.files.map((file) => [resolve(file.path), file.size, file.modified])]
-      : [resolve(source.path), source.manifest.dataHash],
-  );
+      : [resolve(source.path), source.manifest.dataHash]),
+    // Keys that are missing change no hash of a plan from before they were there.
+    ...(source.kind === 'prepared' && source.name !== null ? [{ name: source.name }] : []),
+    ...(source.heldOut ? [{ heldOut: true }] : []),
+  ]);
   return createHash('sha256')
     .update(JSON.stringify(['manyhands-tokens', 1, settings, inputs]))
     .digest('hex');

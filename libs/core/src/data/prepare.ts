@@ -1,13 +1,16 @@
+import { isDeepStrictEqual } from 'node:util';
 import { makeOutputFolder, UserError } from '../config/index.js';
-import { adoptedWeights, adoptSplit, checkVocabulary } from './adopt.js';
+import { adoptSource, checkVocabulary } from './adopt.js';
 import { type Block, blocksOf } from './blocks.js';
 import { EncodeError, EncodePool } from './encode-pool.js';
 import type { EncoderSpec } from './encoder.js';
 import { dataHash, type Manifest, type ManifestSource } from './manifest.js';
+import { weighed } from './mixture.js';
 import { findNearDuplicates, type NearDuplicate } from './near-duplicates.js';
 import { closeOutput, openOutput, planHash, type Settings } from './plan.js';
 import { type Tokens, tokenWidth, vocabularyDigest } from './shard.js';
 import {
+  givenNames,
   type PreparedSource,
   resolveSources,
   type SourceSpec,
@@ -21,8 +24,10 @@ export interface PrepareOptions {
   readonly encoder: EncoderSpec;
   /** The folder for the shards; made where it is missing. */
   readonly out: string;
-  /** The part of each text source that is kept for validation, in [0, 1). */
+  /** The part of each text source that is kept for validation, in [0, 1); of a source that is held out it is all. */
   readonly validation: number;
+  /** Takes the place of the sources' weights: in proportion to tokens^(1/temperature). Default: null, as they say. */
+  readonly temperature?: number | null;
   /**
    * What becomes of texts kept for validation that are nearly those of a training document: they are told in the
    * manifest, left out as well, or not looked for at all. Default: report.
@@ -48,6 +53,7 @@ export type PrepareEvent =
   | { readonly kind: 'warning'; readonly text: string };
 
 interface Job extends Settings {
+  readonly specs: readonly SourceSpec[];
   readonly out: string;
   readonly pool: EncodePool;
   readonly signal: AbortSignal | undefined;
@@ -68,11 +74,14 @@ interface Job extends Settings {
  *   reason where it stops the work
  */
 export async function prepare(options: PrepareOptions): Promise<Manifest> {
-  const { validation, out, signal, report = () => {} } = options;
+  const { validation, temperature = null, out, signal, report = () => {} } = options;
   if (!(validation >= 0 && validation < 1)) {
     throw new UserError(`data.validation is ${validation}: it must be a number from 0, below 1.`);
   }
   const sources = await resolveSources(options.sources);
+  if (sources.every(({ heldOut }) => heldOut)) {
+    throw new UserError('Every source is held out: there is nothing to learn from.');
+  }
   makeOutputFolder(out);
   const pool = await EncodePool.start(options.encoder, options.threads ?? null);
   try {
@@ -91,11 +100,12 @@ export async function prepare(options: PrepareOptions): Promise<Manifest> {
     };
     const plan = planHash(sources, settings);
     const finished = await openOutput(out, plan, (text) => report({ kind: 'warning', text }));
-    if (finished) return await reweigh(out, finished, sources);
+    if (finished) return await reweigh(out, finished, weighed(finished.sources, sources, temperature));
     const duplicates = await lookForDuplicates(sources, validation, nearDuplicates, signal);
     const dropped = new Set(nearDuplicates === 'drop' ? duplicates?.map(({ document }) => document) : []);
     const advance = progress(sources, report);
-    const made = await prepareSources(sources, { ...settings, out, pool, signal, dropped, report, advance });
+    const job: Job = { ...settings, specs: options.sources, out, pool, signal, dropped, report, advance };
+    const made = weighed(await prepareSources(sources, job), sources, temperature);
     const contents = { vocab: vocabulary.vocabSize, vocabHash: vocabulary.hash, sources: made };
     return await closeOutput(out, {
       format: 'manyhands-tokens',
@@ -129,32 +139,34 @@ async function lookForDuplicates(
   signal: AbortSignal | undefined,
 ): Promise<readonly NearDuplicate[] | null> {
   const texts = sources.filter((source) => source.kind === 'text');
-  if (policy === 'ignore' || validation === 0 || texts.length === 0) return null;
+  const nothingKept = validation === 0 && !texts.some(({ heldOut }) => heldOut);
+  if (policy === 'ignore' || nothingKept || texts.length === 0) return null;
   return (await findNearDuplicates(texts, validation, signal)).found;
 }
 
 async function prepareSources(
   sources: readonly (TextSource | PreparedSource)[],
   job: Job,
-): Promise<ManifestSource[]> {
-  const names = new Set<string>();
-  const made: ManifestSource[] = [];
+): Promise<Omit<ManifestSource, 'weight'>[]> {
+  const given = givenNames(job.specs);
+  const names = new Set(given);
+  const made: Omit<ManifestSource, 'weight'>[] = [];
   for (const source of sources) {
     if (source.kind === 'text') {
-      made.push(
-        await prepareText({ ...source, name: uniqueName(source.name, names) }, prefixOf(made.length), job),
-      );
+      // A name that follows from a path may be that of a source inside of a prepared folder, too.
+      const name = given.has(source.name) ? source.name : uniqueName(source.name, names);
+      made.push(await prepareText({ ...source, name }, prefixOf(made.length), job));
       continue;
     }
-    const weights = adoptedWeights(source);
-    for (const [index, inner] of source.manifest.sources.entries()) {
-      const prefix = prefixOf(made.length);
+    const { name, path, manifest } = source;
+    for (const inner of manifest.sources) {
+      const heldOut = source.heldOut || inner.heldOut === true;
+      const own = name === null ? inner.name : `${name}/${inner.name}`;
       made.push({
-        name: uniqueName(inner.name, names),
+        name: name !== null && manifest.sources.length === 1 ? name : uniqueName(own, names),
         path: inner.path,
-        weight: weights[index],
-        train: await adoptSplit(source.path, inner, 'train', job.out, prefix),
-        validation: await adoptSplit(source.path, inner, 'validation', job.out, prefix),
+        ...(heldOut && { heldOut }),
+        ...(await adoptSource(path, inner, heldOut, job.out, prefixOf(made.length))),
       });
     }
   }
@@ -166,20 +178,9 @@ function prefixOf(source: number): string {
 }
 
 /** Weights may change without a new preparation. */
-async function reweigh(
-  out: string,
-  manifest: Manifest,
-  sources: readonly (TextSource | PreparedSource)[],
-): Promise<Manifest> {
-  const weights = sources.flatMap((source) =>
-    source.kind === 'text' ? [source.weight] : adoptedWeights(source),
-  );
-  if (manifest.sources.every((source, index) => source.weight === weights[index])) return manifest;
-  const weighted = manifest.sources.map((source, index) => ({
-    ...source,
-    weight: weights[index] ?? source.weight,
-  }));
-  return closeOutput(out, { ...manifest, sources: weighted });
+async function reweigh(out: string, manifest: Manifest, sources: ManifestSource[]): Promise<Manifest> {
+  if (isDeepStrictEqual(manifest.sources, sources)) return manifest;
+  return closeOutput(out, { ...manifest, sources });
 }
 
 function progress(sources: readonly (TextSource | PreparedSource)[], report: (event: PrepareEvent) => void) {
@@ -192,7 +193,11 @@ function progress(sources: readonly (TextSource | PreparedSource)[], report: (ev
   };
 }
 
-async function prepareText(source: TextSource, prefix: string, job: Job): Promise<ManifestSource> {
+async function prepareText(
+  source: TextSource,
+  prefix: string,
+  job: Job,
+): Promise<Omit<ManifestSource, 'weight'>> {
   const open = (split: string) =>
     SplitWriter.open({
       dir: job.out,
@@ -236,8 +241,12 @@ async function prepareText(source: TextSource, prefix: string, job: Job): Promis
       return { tokens: shards.reduce((sum, shard) => sum + shard.tokens, 0), bytes, documents, shards };
     };
     const [train, validation] = [await result(splits.train), await result(splits.validation)];
-    if (train.tokens + validation.tokens === 0) throw new UserError(`${source.path} holds no text.`);
-    return { name: source.name, path: source.path, weight: source.weight, train, validation };
+    const { name, path, heldOut } = source;
+    if (train.tokens + validation.tokens === 0) {
+      const left = job.dropped.size > 0 ? ' but what is nearly the same as other text' : '';
+      throw new UserError(`${path} holds no text${left}.`);
+    }
+    return { name, path, ...(heldOut && { heldOut }), train, validation };
   } finally {
     await Promise.all([splits.train.writer.abandon(), splits.validation.writer.abandon()]);
   }

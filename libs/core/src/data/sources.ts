@@ -2,15 +2,19 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
-import { UserError } from '../config/index.js';
+import { show, UserError, type Weight, weightSchema } from '../config/index.js';
 import { errorCode, readFailure } from './files.js';
 import { type Manifest, manifestName, parseManifest } from './manifest.js';
 
 /** Where text comes from: a file, a folder, a glob, a bundled corpus, or a folder prepared before. */
 export interface SourceSpec {
   readonly path: string;
-  /** The source's share of the training windows, relative to the other sources' weights. */
-  readonly weight: number;
+  /** What it is called; without one, by its path's last part. */
+  readonly name?: string | undefined;
+  /** The source's share of the training windows, relative to the other sources' weights; without one 1. */
+  readonly weight?: Weight | undefined;
+  /** All of it is kept for evaluation, as a distribution never seen. */
+  readonly heldOut?: boolean | undefined;
 }
 
 export interface InputFile {
@@ -24,14 +28,18 @@ export interface TextSource {
   readonly kind: 'text';
   readonly name: string;
   readonly path: string;
-  readonly weight: number;
+  readonly weight: Weight;
+  readonly heldOut: boolean;
   readonly files: readonly InputFile[];
 }
 
 export interface PreparedSource {
   readonly kind: 'prepared';
+  /** null: those of the folder's own sources are kept. */
+  readonly name: string | null;
   readonly path: string;
-  readonly weight: number;
+  readonly weight: Weight;
+  readonly heldOut: boolean;
   readonly manifest: Manifest;
 }
 
@@ -57,27 +65,79 @@ const textExtensions = ['.txt', '.md', '.jsonl'];
  * Finds the files of each source, in an order that does not depend on the file system. A bundled name wins over a
  * file of the same name (write `./sotu` for the file). A folder is searched to any depth for .txt, .md and .jsonl;
  * a file that is named, or matched by a glob, may have any extension.
- * @throws UserError where a path is given twice, missing, unreadable or empty, or where a folder or glob holds no text
+ * @throws UserError where a path or a name is given twice, where a path is missing, unreadable or empty, where a folder
+ *   or glob holds no text, or where a file of a source that is held out is another source's too
  */
 export async function resolveSources(specs: readonly SourceSpec[]): Promise<(TextSource | PreparedSource)[]> {
   if (specs.length === 0)
     throw new UserError('There is no data: give at least one file, folder, glob, sotu or moby-dick.');
   refuseTwice(specs);
-  const names = new Set<string>();
+  const names = givenNames(specs);
   const sources: (TextSource | PreparedSource)[] = [];
-  for (const { path, weight } of specs) {
-    if (!Number.isFinite(weight) || weight <= 0) {
-      throw new UserError(`The weight of ${path} is ${weight}: it must be a number above 0.`);
+  for (const { path, name = null, weight = 1, heldOut = false } of specs) {
+    const known = weightSchema.safeParse(weight);
+    if (!known.success) {
+      throw new UserError(
+        `The weight of ${path} is ${show(weight)}, but must be ${known.error.issues[0].message}.`,
+      );
     }
     const prepared = await preparedFolder(path);
     if (prepared) {
-      sources.push({ kind: 'prepared', path, weight, manifest: prepared });
+      sources.push({ kind: 'prepared', name, path, weight, heldOut, manifest: prepared });
     } else {
       const files = await findFiles(path);
-      sources.push({ kind: 'text', name: uniqueName(nameOf(path), names), path, weight, files });
+      sources.push({
+        kind: 'text',
+        name: name ?? uniqueName(nameOf(path), names),
+        path,
+        weight,
+        heldOut,
+        files,
+      });
     }
   }
+  await refuseShared(sources.filter((source) => source.kind === 'text'));
   return sources;
+}
+
+/**
+ * The names that sources were given; those that follow from paths step aside.
+ * @throws UserError where two have the same one
+ */
+export function givenNames(specs: readonly { readonly name?: string | null | undefined }[]): Set<string> {
+  const names = new Set<string>();
+  for (const { name } of specs) {
+    if (name === undefined || name === null) continue;
+    if (names.has(name)) throw new UserError(`Two sources are called ${show(name)}: give each its own name.`);
+    names.add(name);
+  }
+  return names;
+}
+
+/** What is held out must not come in again as part of another folder or glob. */
+async function refuseShared(sources: readonly TextSource[]): Promise<void> {
+  const heldOut = new Map<string, TextSource>();
+  for (const source of sources.filter((source) => source.heldOut)) {
+    for (const { path } of source.files) {
+      const place = await realpath(path);
+      const other = heldOut.get(place);
+      if (other)
+        throw new UserError(
+          `${path} is held out twice, in ${other.path} and in ${source.path}: once is enough.`,
+        );
+      heldOut.set(place, source);
+    }
+  }
+  if (heldOut.size === 0) return;
+  for (const source of sources.filter((source) => !source.heldOut)) {
+    for (const { path } of source.files) {
+      const other = heldOut.get(await realpath(path));
+      if (other === undefined) continue;
+      throw new UserError(
+        `${path} is part of ${source.path} and of ${other.path}, which is held out: leave it out of one of them.`,
+      );
+    }
+  }
 }
 
 /** The same text twice would be a weight of two in disguise. */

@@ -19,10 +19,17 @@ const hashedBytes = 65536;
  *
  * Which part is for validation follows from the text alone. With many documents (`validation` of them at least
  * ten), whole documents, chosen by the hash of their beginning: equal documents fall on the same side. With few,
- * the last part of each document, as nanoGPT does it: train = text[0, ⌊n·(1 − validation)⌋), in bytes.
+ * the last part of each document, as nanoGPT does it: train = text[0, ⌊n·(1 − validation)⌋), in bytes. Of a source
+ * that is held out all is for validation.
  * @throws UserError where a file cannot be read or is not text
  */
 export async function* splitDocuments(source: TextSource, validation: number): AsyncGenerator<SplitDocument> {
+  if (source.heldOut) {
+    for (const file of source.files) {
+      for await (const document of documentsOf(file)) yield { document, cut: 0 };
+    }
+    return;
+  }
   const enough =
     validation > 0 ? Math.ceil(expectedValidationDocuments / validation) : Number.POSITIVE_INFINITY;
   const byHash = validation > 0 && (await countDocuments(source.files, enough)) >= enough;

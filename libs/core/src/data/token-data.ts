@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../config/index.js';
+import { UserError, type Weight } from '../config/index.js';
 import {
   type Manifest,
   type ManifestShard,
@@ -33,7 +33,9 @@ export type TokenSplit = Readonly<Pick<ManifestSplit, 'tokens' | 'bytes' | 'docu
 export interface TokenSource {
   readonly name: string;
   readonly path: string;
-  readonly weight: number;
+  readonly weight: Weight;
+  /** No training token: all of it is for validation, apart from the other sources. */
+  readonly heldOut?: true | undefined;
   readonly train: TokenSplit;
   readonly validation: TokenSplit;
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { evaluationWindows, sampleWindows, type WindowSources } from './windows.js';
+import type { Weight } from '../config/index.js';
+import { evaluationWindows, refuseBarren, sampleWindows, type WindowSources } from './windows.js';
 
-function data(...sources: [weight: number, train: number, validation?: number][]): WindowSources {
+function data(...sources: [weight: Weight, train: number, validation?: number][]): WindowSources {
   const split = (tokens: number) => ({ tokens, bytes: tokens, documents: 1 });
   return {
     sources: sources.map(([weight, train, validation = 0]) => ({
@@ -93,6 +94,117 @@ test('sources are drawn by weight, whatever their size', () => {
   assert.ok(chiSquare < 13.8, `chi² with 2 degrees of freedom, p = 0.001: ${chiSquare}`);
 });
 
+test('at every step each source has its share by its weight at that step, within five standard deviations', () => {
+  const weight = fc.oneof(
+    fc.integer({ min: 1, max: 9 }),
+    fc.tuple(fc.nat({ max: 9 }), fc.nat({ max: 9 })).map(([from, to]): [number, number][] => [
+      [10, from],
+      [30, to],
+    ]),
+  );
+  /** As a person would reckon it. */
+  const at = (weight: Weight, step: number) => {
+    if (typeof weight === 'number') return weight;
+    const [[, from], [, to]] = weight;
+    return from + ((to - from) * (Math.min(30, Math.max(10, step)) - 10)) / 20;
+  };
+  const sequences = 2000;
+  fc.assert(
+    fc.property(
+      fc.array(weight, { minLength: 1, maxLength: 5 }),
+      fc.nat({ max: 40 }),
+      fc.nat(),
+      (weights, step, seed) => {
+        const total = weights.reduce<number>((sum, weight) => sum + at(weight, step), 0);
+        fc.pre(total > 0);
+        const sources = data(
+          ...weights.map((weight, index): [Weight, number] => [weight, 50 + 1000 * index]),
+        );
+        const counts = weights.map(() => 0);
+        for (const { source } of sampleWindows(sources, { seed, step, sequences, context: 8 }))
+          counts[source] += 1;
+        weights.forEach((weight, source) => {
+          const share = at(weight, step) / total;
+          const deviation = Math.sqrt(sequences * share * (1 - share));
+          assert.ok(
+            Math.abs(counts[source] - sequences * share) <= 5 * deviation,
+            `source ${source}: ${counts}`,
+          );
+        });
+      },
+    ),
+    { seed: 5, numRuns: 200 },
+  );
+});
+
+test('a schedule that stands still draws the very windows of its number', () => {
+  const number = data([2, 5000], [1, 900]);
+  const still = data(
+    [
+      [
+        [0, 2],
+        [64, 2],
+      ],
+      5000,
+    ],
+    [[[7, 1]], 900],
+  );
+  for (let step = 0; step < 100; step++) {
+    const options = { seed: 3, step, sequences: 5, context: 16 };
+    assert.deepEqual(sampleWindows(still, options), sampleWindows(number, options));
+  }
+});
+
+test('what is held out is never drawn, whatever its tokens and weight are said to be', () => {
+  const [seen, held] = data([1, 1000], [100, 1000]).sources;
+  const sources = { sources: [seen, { ...held, heldOut: true as const }] };
+  const windows = sampleWindows(sources, { seed: 1, step: 0, sequences: 500, context: 8 });
+  assert.ok(windows.every(({ source }) => source === 0));
+});
+
+test('a mixture with a step that nothing can be drawn for is refused before the run', () => {
+  const barren =
+    (...sources: [Weight, number][]) =>
+    () =>
+      refuseBarren(data(...sources));
+  barren([1, 2])();
+  barren(
+    [
+      [
+        [0, 0],
+        [9, 1],
+      ],
+      100,
+    ],
+    [
+      [
+        [0, 1],
+        [9, 0],
+      ],
+      100,
+    ],
+  )();
+  const nothing = { name: 'UserError', message: /^The training data has fewer than two tokens/ };
+  assert.throws(barren([1, 1], [1, 0]), nothing);
+  const [held] = data([1, 100]).sources;
+  assert.throws(() => refuseBarren({ sources: [{ ...held, heldOut: true }] }), nothing);
+  // The other source has a weight there, but no text.
+  const late = { name: 'UserError', message: /^At step 9 no source with training text has a weight above 0/ };
+  assert.throws(
+    barren(
+      [
+        [
+          [0, 1],
+          [9, 0],
+        ],
+        100,
+      ],
+      [1, 1],
+    ),
+    late,
+  );
+});
+
 test('data without a target is refused', () => {
   const options = { seed: 1, step: 1, sequences: 1, context: 4 };
   assert.throws(() => sampleWindows(data([1, 1], [1, 0]), options), { name: 'UserError' });
@@ -119,6 +231,20 @@ test('all windows of an evaluation cover each token but the first exactly once a
       },
     ),
   );
+});
+
+test('what is held out has windows of its own, and takes none from the others', () => {
+  const plain = data([1, 0, 500], [1, 0, 90]);
+  const [held] = data([1, 0, 10_000]).sources;
+  const sources = { sources: [...plain.sources, { ...held, heldOut: true as const }] };
+  const options = { context: 10, maximum: 20 };
+  assert.deepEqual(
+    evaluationWindows(sources, 'validation', options),
+    evaluationWindows(plain, 'validation', options),
+  );
+  const apart = evaluationWindows(sources, 'validation', { ...options, heldOut: true });
+  assert.equal(apart.length, 20);
+  assert.ok(apart.every(({ source }) => source === 2));
 });
 
 test('fewer windows are spread evenly, never overlap, never exceed the maximum, and leave out no source', () => {

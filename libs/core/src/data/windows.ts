@@ -1,11 +1,11 @@
-import { UserError } from '../config/index.js';
+import { barrenStep, UserError, weightAt } from '../config/index.js';
 import { randomStream } from '../numeric/index.js';
 import type { SplitName } from './manifest.js';
 import type { TokenSource, Window } from './token-data.js';
 
 /** The part of the data that windows are chosen from: counts and weights, never the tokens. */
 export interface WindowSources {
-  readonly sources: readonly Pick<TokenSource, 'weight' | SplitName>[];
+  readonly sources: readonly Pick<TokenSource, 'weight' | 'heldOut' | SplitName>[];
 }
 
 /** Sets the sampler's random numbers apart from those of dropout and initialisation. */
@@ -13,21 +13,21 @@ const purpose = 0x57494e44;
 
 /**
  * The windows of one step's batch: a pure function of (seed, step) and the data's counts, whoever computes them.
- * Each window: a source by its weight, then any offset at which `context + 1` tokens fit (with replacement, as nanoGPT
- * does it). A source shorter than that gives its beginning, and −1 beyond its end.
- * @throws UserError where no source has two training tokens: one to read, one to guess
+ * Each window: a source by its weight at the step, then any offset at which `context + 1` tokens fit (with replacement,
+ * as nanoGPT does it). A source shorter than that gives its beginning, and −1 beyond its end.
+ * @throws UserError where no source has a weight and two training tokens: one to read, one to guess
  */
 export function sampleWindows(
   data: WindowSources,
   options: { seed: number; step: number; sequences: number; context: number },
 ): Window[] {
   const { seed, step, sequences, context } = options;
-  const usable = data.sources.flatMap(({ weight, train }, source) =>
-    train.tokens >= 2 ? [{ source, weight, tokens: train.tokens }] : [],
-  );
+  const usable = data.sources.flatMap(({ heldOut, train, ...entry }, source) => {
+    const weight = heldOut === true || train.tokens < 2 ? 0 : weightAt(entry.weight, step);
+    return weight > 0 ? [{ source, weight, tokens: train.tokens }] : [];
+  });
   const last = usable.at(-1);
-  if (!last)
-    throw new UserError('The training data has fewer than two tokens: there is nothing to learn from.');
+  if (!last) throw new UserError(`The training data has nothing to learn from at step ${step}.`);
   const total = usable.reduce((sum, { weight }) => sum + weight, 0);
   const random = randomStream(seed, purpose, step);
   return Array.from({ length: sequences }, () => {
@@ -42,17 +42,35 @@ export function sampleWindows(
 }
 
 /**
+ * @throws UserError where there is a step whose batch cannot be drawn: from no source that has two training tokens (one
+ *   to read, one to guess) and a weight above 0
+ */
+export function refuseBarren({ sources }: WindowSources): void {
+  const drawn = sources.filter(({ heldOut, train }) => heldOut !== true && train.tokens >= 2);
+  if (drawn.length === 0) {
+    throw new UserError('The training data has fewer than two tokens: there is nothing to learn from.');
+  }
+  const barren = barrenStep(drawn.map(({ weight }) => weight));
+  if (barren === null) return;
+  throw new UserError(
+    `At step ${barren} no source with training text has a weight above 0: give one of them one in data.sources.`,
+  );
+}
+
+/**
  * At most `maximum` windows of a split, spread evenly over it, none of whose targets overlap; with a large enough
  * `maximum` each token but the first of a source is a target exactly once. Every source gets a window, the others
- * are shared out by length. The same windows every time.
+ * are shared out by length. Sources that are held out have windows of their own, apart from the others'. The same windows
+ * every time.
  */
 export function evaluationWindows(
   data: WindowSources,
   split: SplitName,
-  options: { context: number; maximum: number },
+  options: { context: number; maximum: number; heldOut?: boolean },
 ): Window[] {
-  const { context, maximum } = options;
+  const { context, maximum, heldOut = false } = options;
   const usable = data.sources.flatMap((entry, source) => {
+    if ((entry.heldOut === true) !== heldOut) return [];
     const available = Math.ceil((entry[split].tokens - 1) / context);
     return available > 0 ? [{ source, available }] : [];
   });

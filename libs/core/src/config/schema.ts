@@ -35,7 +35,7 @@ const duration = () => {
         typeof value === 'string' ? /^(\d{1,9}(?:\.\d{1,9})?)([smhd]?)$/.exec(value.trim()) : null;
       return match ? Number(match[1]) * unit[match[2] || 's'] : value;
     },
-    z.union([z.number().positive().max(largest), z.null()], { error: allowed }),
+    z.union([z.number().positive(allowed).max(largest, allowed), z.null()], { error: allowed }),
   );
 };
 

@@ -4,7 +4,7 @@ import { evaluationWindows, type TokenData, type Window } from '@manyhands/core/
  * Sequences that an evaluation reads of each split at most, and of all that is held out. What was kept for validation is
  * what a person looks at; the training data are only there to compare with.
  */
-const MAXIMUM_SEQUENCES = { train: 200, validation: 600, heldOut: 200 };
+const MAXIMUM_SEQUENCES = { train: 200, validation: 600, heldOut: 150 };
 
 /** Positions from which on a larger batch no longer makes the forward pass faster. */
 const ENOUGH_POSITIONS = 768;

@@ -22,9 +22,19 @@ async function prepared() {
   const { folder, close } = temporaryFolder();
   const text = 'the whale and the sea, and the captain of the white ship\n'.repeat(8);
   writeFileSync(join(folder, 'text.txt'), text);
+  writeFileSync(join(folder, 'held-out.txt'), 'the captain of the sea\n'.repeat(4));
   const out = join(folder, 'data');
   const manifest = await prepare({
-    sources: [{ path: join(folder, 'text.txt'), weight: 1 }],
+    sources: [
+      {
+        path: join(folder, 'text.txt'),
+        weight: [
+          [0, 1],
+          [9, 2],
+        ],
+      },
+      { path: join(folder, 'held-out.txt'), name: 'unseen', heldOut: true },
+    ],
     encoder: encoderSpec((await trainChar([text])).toJson()),
     out,
     validation: 0.1,
@@ -38,11 +48,10 @@ async function readAll(folder: string): Promise<void> {
   const data = await openTokenData(folder);
   try {
     const some = sampleWindows(data, { context: CONTEXT, seed: 1, step: 0, sequences: 4 });
-    for (const window of [
-      ...some,
-      ...evaluationWindows(data, 'validation', { context: CONTEXT, maximum: 4 }),
-    ])
-      data.tokens(window, CONTEXT);
+    const kept = [false, true].flatMap((heldOut) =>
+      evaluationWindows(data, 'validation', { context: CONTEXT, maximum: 4, heldOut }),
+    );
+    for (const window of [...some, ...kept]) data.tokens(window, CONTEXT);
   } finally {
     data.close();
   }
@@ -66,7 +75,7 @@ const shard: Target = {
   share: 4,
   open: async () => {
     const { out, manifest, close } = await prepared();
-    const [source] = manifest.sources;
+    const [source, ...others] = manifest.sources;
     const [entry] = source.train.shards;
     return {
       seeds: [readFileSync(join(out, entry.file))],
@@ -92,7 +101,7 @@ const shard: Target = {
                 sha256: bytes.toString('hex', 64, 96),
               };
         const train = { ...source.train, tokens: told.tokens, shards: [told] };
-        const changed = { ...manifest, sources: [{ ...source, train }] };
+        const changed = { ...manifest, sources: [{ ...source, train }, ...others] };
         writeFileSync(
           join(out, 'manifest.json'),
           JSON.stringify({ ...changed, dataHash: dataHash(changed) }),

@@ -16,7 +16,8 @@ const config: Target = {
         parseConfig({ model: { arch: 'llama', heads: 4, kvHeads: 2 }, optimizer: { name: 'muon' } }),
       ),
       'run: {steps: 10, maxTime: 1.5h}\ndata:\n  sources: [a.txt, {path: b, weight: 2}]\n',
-      'data: {sources: &a [x.txt]}\nrun: {seed: 1} # a comment\n',
+      'data:\n  sources: [{path: c, name: d, heldOut: true}, {path: e, weight: [[0, 1], [9, 0.5]]}, f]\n',
+      'data: {sources: &a [x.txt], temperature: 3}\nrun: {seed: 1} # a comment\n',
       '',
     ].map((text) => Buffer.from(text)),
     read: (input) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -212,6 +212,7 @@ test('sources that say two things at once are refused in one sentence', async (t
   });
   const path = (name: string) => join(dir, name);
   const [a, b] = [path('a.txt'), path('b.txt')];
+  symlinkSync(a, path('a by another name'));
   const cases: [sources: SourceSpec[], sentence: RegExp][] = [
     [
       [
@@ -231,6 +232,10 @@ test('sources that say two things at once are refused in one sentence', async (t
     [
       [{ path: dir }, { path: a, heldOut: true }],
       /a\.txt is part of .* and of .*a\.txt, which is held out: leave it out of one of them\.$/,
+    ],
+    [
+      [{ path: path('a by another name') }, { path: a, heldOut: true }],
+      /another name is part of .* and of .*a\.txt, which is held out/,
     ],
     [
       [{ path: b }, { path: path('*.txt'), heldOut: true }, { path: a, heldOut: true }],

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { makeOutputFolder, UserError } from '../config/index.js';
 import { adoptSource, checkVocabulary } from './adopt.js';
 import { type Block, blocksOf } from './blocks.js';
+import { givenNames, uniqueName } from './clashes.js';
 import { EncodeError, EncodePool } from './encode-pool.js';
 import type { EncoderSpec } from './encoder.js';
 import { dataHash, type Manifest, type ManifestSource } from './manifest.js';
@@ -9,14 +10,7 @@ import { weighed } from './mixture.js';
 import { findNearDuplicates, type NearDuplicate } from './near-duplicates.js';
 import { closeOutput, openOutput, planHash, type Settings } from './plan.js';
 import { type Tokens, tokenWidth, vocabularyDigest } from './shard.js';
-import {
-  givenNames,
-  type PreparedSource,
-  resolveSources,
-  type SourceSpec,
-  type TextSource,
-  uniqueName,
-} from './sources.js';
+import { type PreparedSource, resolveSources, type SourceSpec, type TextSource } from './sources.js';
 import { SplitWriter } from './split-writer.js';
 
 export interface PrepareOptions {

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { show, UserError, type Weight, weightSchema } from '../config/index.js';
+import { givenNames, refuseShared, uniqueName } from './clashes.js';
 import { errorCode, readFailure } from './files.js';
 import { type Manifest, manifestName, parseManifest } from './manifest.js';
 
@@ -100,46 +101,6 @@ export async function resolveSources(specs: readonly SourceSpec[]): Promise<(Tex
   return sources;
 }
 
-/**
- * The names that sources were given; those that follow from paths step aside.
- * @throws UserError where two have the same one
- */
-export function givenNames(specs: readonly { readonly name?: string | null | undefined }[]): Set<string> {
-  const names = new Set<string>();
-  for (const { name } of specs) {
-    if (name === undefined || name === null) continue;
-    if (names.has(name)) throw new UserError(`Two sources are called ${show(name)}: give each its own name.`);
-    names.add(name);
-  }
-  return names;
-}
-
-/** What is held out must not come in again as part of another folder or glob. */
-async function refuseShared(sources: readonly TextSource[]): Promise<void> {
-  const heldOut = new Map<string, TextSource>();
-  for (const source of sources.filter((source) => source.heldOut)) {
-    for (const { path } of source.files) {
-      const place = await realpath(path);
-      const other = heldOut.get(place);
-      if (other)
-        throw new UserError(
-          `${path} is held out twice, in ${other.path} and in ${source.path}: once is enough.`,
-        );
-      heldOut.set(place, source);
-    }
-  }
-  if (heldOut.size === 0) return;
-  for (const source of sources.filter((source) => !source.heldOut)) {
-    for (const { path } of source.files) {
-      const other = heldOut.get(await realpath(path));
-      if (other === undefined) continue;
-      throw new UserError(
-        `${path} is part of ${source.path} and of ${other.path}, which is held out: leave it out of one of them.`,
-      );
-    }
-  }
-}
-
 /** The same text twice would be a weight of two in disguise. */
 function refuseTwice(specs: readonly SourceSpec[]): void {
   const seen = new Set<string>();
@@ -148,14 +109,6 @@ function refuseTwice(specs: readonly SourceSpec[]): void {
     if (seen.has(place)) throw new UserError(`${path} is named twice: name each source once.`);
     seen.add(place);
   }
-}
-
-/** A name that no other source has: `book`, `book-2`, … */
-export function uniqueName(name: string, taken: Set<string>): string {
-  let unique = name;
-  for (let count = 2; taken.has(unique); count++) unique = `${name}-${count}`;
-  taken.add(unique);
-  return unique;
 }
 
 function nameOf(path: string): string {

@@ -275,6 +275,10 @@ const refused: readonly [input: unknown, sentence: string][] = [
   [{ batch: { recompute: 'auto' } }, 'batch.recompute is "auto", but must be true or false.'],
   [{ run: { seed: -1 } }, 'run.seed is -1, but must be a whole number from 0 to 4294967295.'],
   [
+    { run: { maxTime: -1 } },
+    'run.maxTime is -1, but must be a number of seconds above 0, or a time such as 90s, 30m, 1.5h or 2d, or null for no limit.',
+  ],
+  [
     { run: { maxTime: '5 weeks' } },
     'run.maxTime is "5 weeks", but must be a number of seconds above 0, or a time such as 90s, 30m, 1.5h or 2d, or null for no limit.',
   ],
@@ -412,6 +416,24 @@ test('setting a key leaves the config that was given as it was', () => {
   assert.deepEqual(before, { run: { steps: 1 } });
 });
 
+const plausibleSource = fc.record(
+  {
+    path: fc.string({ minLength: 1 }),
+    name: fc.string(),
+    weight: fc.oneof(
+      fc.double(),
+      fc.integer({ min: 1, max: 9 }),
+      fc.uniqueArray(fc.tuple(fc.nat(99), fc.nat(3)), { selector: ([step]) => step }),
+      fc.array(fc.nat(99), { minLength: 1, maxLength: 3 }).map((steps) => {
+        const rising = [...new Set(steps)].sort((a, b) => a - b);
+        return rising.map((step, at) => [step, at + 1]);
+      }),
+    ),
+    heldOut: fc.boolean(),
+  },
+  { requiredKeys: ['path'] },
+);
+
 /** Configs that a person might write, valid or nearly so. */
 const plausible = fc.record(
   {
@@ -433,7 +455,17 @@ const plausible = fc.record(
       },
       { requiredKeys: [] },
     ),
-    data: fc.record({ sources: fc.oneof(fc.string(), fc.array(fc.oneof(fc.string(), fc.anything()))) }),
+    data: fc.record(
+      {
+        sources: fc.oneof(
+          fc.string(),
+          fc.array(fc.oneof(fc.string(), fc.anything())),
+          fc.array(plausibleSource, { minLength: 1, maxLength: 4 }),
+        ),
+        temperature: fc.oneof(fc.constant(null), fc.double()),
+      },
+      { requiredKeys: ['sources'] },
+    ),
     run: fc.record({ maxTime: fc.oneof(fc.string(), fc.double(), fc.constant(null)), seed: fc.integer() }),
   },
   { requiredKeys: [] },

@@ -11,6 +11,16 @@ test('a search of 300 nodes wins 99 of 100 games against random moves', () => {
   assert.ok(match.score >= 0.99, JSON.stringify(match));
 });
 
+test('an interval is as wide as so few games make it, also where all were won', () => {
+  const { low, score, high } = playMatch(searchPlayer(evaluate, { nodes: 300 }), randomPlayer, {
+    games: 10,
+    seed: 1,
+  });
+  // Wilson's interval of 10 of 10, as tables of it have it.
+  assert.deepEqual([score, high], [1, 1]);
+  assert.ok(Math.abs(low - 0.7225) < 1e-4, `${low}`);
+});
+
 test('the same player on both sides scores a half, since colours are exchanged', () => {
   const player = searchPlayer(evaluate, { depth: 3 });
   const stands: number[] = [];
@@ -35,8 +45,8 @@ test('a match is the same each time, and another one with another seed', () => {
 
 test('looking further ahead wins', () => {
   const [far, near]: Player[] = [6, 1].map((depth) => searchPlayer(evaluate, { depth }));
-  const { score, uncertainty } = playMatch(far, near, { games: 40, seed: 3 });
-  assert.ok(score - uncertainty > 0.5, `${score}`);
+  const { low, score, high } = playMatch(far, near, { games: 40, seed: 3 });
+  assert.ok(0.5 < low && low < score && score < high && high < 1, `${low} ${score} ${high}`);
 });
 
 test('openings are different positions in which the game goes on', () => {

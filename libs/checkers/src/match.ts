@@ -84,9 +84,10 @@ export interface Match {
   readonly wins: number;
   readonly draws: number;
   readonly losses: number;
-  /** Wins and half the draws, as a share of the games, and the half-width of its 95 % interval. */
+  /** Wins and half the draws, as a share of the games, and the ends of its 95 % interval. */
   readonly score: number;
-  readonly uncertainty: number;
+  readonly low: number;
+  readonly high: number;
   /** Moves of both sides in all the games, after the openings. */
   readonly moves: number;
 }
@@ -116,6 +117,19 @@ function standing(scores: readonly number[], moves: number): Match {
   const of = (score: number) => scores.filter((each) => each === score).length;
   const [wins, draws, losses] = [of(1), of(0), of(-1)];
   const score = (wins + draws / 2) / scores.length;
-  const square = (wins * (1 - score) ** 2 + draws * (0.5 - score) ** 2 + losses * score ** 2) / scores.length;
-  return { wins, draws, losses, score, uncertainty: 1.96 * Math.sqrt(square / scores.length), moves };
+  return { wins, draws, losses, score, ...interval(score, scores.length), moves };
+}
+
+/** Of a normal distribution, two-sided 95 %. */
+const Z95 = 1.96;
+
+/**
+ * Wilson's interval of a share (1927), which says something also where every game was won. Draws vary less than the wins
+ * and losses that it supposes: where there are many it is wider than it need be.
+ */
+function interval(score: number, games: number): Pick<Match, 'low' | 'high'> {
+  const weight = Z95 ** 2 / games;
+  const centre = (score + weight / 2) / (1 + weight);
+  const half = Math.sqrt(weight * (score * (1 - score) + weight / 4)) / (1 + weight);
+  return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
 }

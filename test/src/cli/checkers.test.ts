@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { manyhands, start, temporaryFolder } from './command-line.js';
+import { sampleText } from '../cluster/cluster.js';
+import { manyhands, start, temporaryFolder, tiny } from './command-line.js';
 
 const game = ['checkers', '--nodes', '300'];
 
@@ -60,6 +61,43 @@ test('perft counts the lines of moves, and a match is the same each time', async
   assert.equal(other.stdout, one.stdout);
 });
 
+test('a match tells who played whom, how often, how it went and how sure that is', async () => {
+  const match = ['checkers', 'match', '--against', 'random', '--games', '20', '--nodes', '50'];
+  const { status, stdout, stderr } = await manyhands(match);
+  assert.equal(status, 0, stderr);
+  assert.match(
+    stdout,
+    /^material alone against random moves: 20 games, 50 positions a move\n10 openings \(seed 1\), each played with both colours\n\d+ won, \d+ drawn, \d+ lost\nscore [\d.]+% of the points, a draw being half of one \(95%: [\d.]+% to [\d.]+%\)\n$/,
+  );
+  assert.match(stderr, /^20 of 20 games: \d+ won, \d+ drawn, \d+ lost\n[\d,]+ moves in \d+ s\n$/);
+  const { stdout: help } = await manyhands(['checkers', 'match', '--help']);
+  assert.doesNotMatch(help, /\$/);
+});
+
+test('a model that reads text plays no checkers, on whichever side it is named', async (context) => {
+  const folder = temporaryFolder(context);
+  writeFileSync(path.join(folder, 'text.txt'), sampleText(2000));
+  const trained = await manyhands(['train', '--data', 'text.txt', '--steps', '1', '--out', 'text', ...tiny], {
+    cwd: folder,
+  });
+  assert.equal(trained.status, 0, trained.stderr);
+  for (const args of [
+    ['--model', 'text'],
+    ['page', '--model', 'text', '--html', 'page.html'],
+    ['match', '--model', 'text'],
+    ['match', '--against', 'text'],
+    ['match', '--model', 'text', '--against', 'start'],
+  ]) {
+    const { status, stdout, stderr } = await manyhands(['checkers', ...args], { cwd: folder });
+    assert.deepEqual([status, stdout], [2, ''], args.join(' '));
+    assert.equal(
+      stderr,
+      'manyhands: text holds a language model, but must be of a run of the task checkers.\n',
+    );
+  }
+  assert.ok(!existsSync(path.join(folder, 'page.html')));
+});
+
 test('what a run learned plays, by its sum or its network, against what it began with', async (context) => {
   const folder = temporaryFolder(context);
   const run = async (...args: string[]) => {
@@ -101,6 +139,12 @@ for (const [args, sentence] of [
     ['--position', 'B:W1:B2'],
     /--position: "B:W1:B2" is no checkers position: the man of White on 1 would be a king/,
   ],
+  [['--position', 'W:W9,9:B2'], /square 9 is named twice/],
+  [['--position', 'W:W9:B9'], /square 9 has a piece of each colour/],
+  [['--position', 'B:W21-32:B1-13'], /Black has more than 12 pieces/],
+  [['--position', 'B:W:B'], /it has no piece at all/],
+  [['--position', 'nonsense'], /write who is to move/],
+  [['perft', '--position', 'B:W1:B2'], /--position: "B:W1:B2" is no checkers position/],
   [['--position', 'B:W33:B2'], /square 33: they are 1 to 32/],
   [['--as', 'red'], /--as is "red", but must be one of black, white/],
   [['--nodes', '0'], /--nodes is "0"/],

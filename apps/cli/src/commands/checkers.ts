@@ -104,7 +104,7 @@ function matchCommand(): Command {
     .addOption(whole('--nodes <n>', words.nodes, 1, 10_000_000).default(1000))
     .addOption(real('--seconds <s>', 'seconds a move instead; no two such matches are the same', thinking))
     .addOption(whole('--seed <n>', 'which openings, and which random moves', 0, 4294967295).default(1))
-    .option('--json', `$wording.json: "wins","draws","losses","score","uncertainty","moves"`)
+    .option('--json', `${wording.json}: {"wins","draws","losses","score","low","high","moves"}`)
     .action(match);
 }
 
@@ -118,7 +118,7 @@ function match(options: MatchOptions): void {
   const started = performance.now();
   const onGame = ({ wins, draws, losses }: Match) => {
     const played = wins + draws + losses;
-    if (played % 20 === 0) note(`$playedof $gamesgames: $winswon, $drawsdrawn, $losseslost`);
+    if (played % 20 === 0) note(`${played} of ${games} games: ${wins} won, ${draws} drawn, ${losses} lost`);
   };
   const told = playMatch(player(judge), other.player, { games, seed, onGame });
   if (options.json) {
@@ -126,10 +126,13 @@ function match(options: MatchOptions): void {
     return;
   }
   const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
-  const searched = seconds === undefined ? `${count(nodes)} positions` : `${seconds} s`;
-  print(`${judge.name} against ${other.name}, ${searched} a move, seed ${seed}`);
-  print(`${told.wins} won, ${told.draws} drawn, ${told.losses} lost of ${games} games`);
-  print(`score ${percent(told.score)} ± ${percent(told.uncertainty)} (95%)`);
+  const thought = seconds === undefined ? `${count(nodes)} positions` : `${seconds} s`;
+  print(`${judge.name} against ${other.name}: ${games} games, ${thought} a move`);
+  print(`${games / 2} openings (seed ${seed}), each played with both colours`);
+  print(`${told.wins} won, ${told.draws} drawn, ${told.losses} lost`);
+  print(
+    `score ${percent(told.score)} of the points, a draw being half of one (95%: ${percent(told.low)} to ${percent(told.high)})`,
+  );
   note(`${count(told.moves)} moves in ${duration((performance.now() - started) / 1000)}`);
 }
 

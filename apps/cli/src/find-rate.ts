@@ -1,24 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RunEvent, RunSummary } from '@manyhands/coordinator';
 import { readJournal } from '@manyhands/core/checkpoint';
 import { type RunConfig, RunError, UserError } from '@manyhands/core/config';
-import { type Proposal, proposeRate, type RangePoint } from '@manyhands/core/learning';
+import { proposeRate } from '@manyhands/core/learning';
 import { Interrupted } from './failure.js';
 import { count, loss, rate } from './format.js';
 import type { Teller } from './log.js';
-import { print } from './output.js';
+import { note, print } from './output.js';
 import { plot } from './plot.js';
-
-/** What a range test came to. */
-export interface FoundRate {
-  /** null: no rate surely made the loss fall. */
-  readonly proposal: Proposal | null;
-  readonly points: readonly RangePoint[];
-  /** The rate at which the run diverged; null: it did not. */
-  readonly diverged: number | null;
-}
+import { type FoundRate, rateCurve } from './rate-curve.js';
 
 /** A run to make, in a folder that will be removed. */
 export interface RangeTest {
@@ -112,9 +104,15 @@ function found(out: string, diverged: boolean): FoundRate {
 
 /**
  * The proposal, its reasons and the curve, in a person's words.
+ * @param drawing the file that gets the curve too, as SVG, also where nothing can be proposed; null: none
  * @throws RunError where nothing can be proposed
  */
-export function printRate({ proposal, points, diverged }: FoundRate, config: RunConfig): void {
+export function printRate(found: FoundRate, config: RunConfig, drawing: string | null): void {
+  const { proposal, points, diverged } = found;
+  if (drawing !== null && points.length > 0) {
+    writeFileSync(drawing, rateCurve(found));
+    note(`${drawing} shows the curve`);
+  }
   const end =
     diverged === null
       ? `up to ${rate(RATES.highest)} it did not diverge`

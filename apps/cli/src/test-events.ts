@@ -9,6 +9,7 @@ export function step(number: number, more: Partial<Extract<RunEvent, { kind: 'st
     loss: 2.5,
     learningRate: 0.001,
     gradNorm: 1,
+    updateRatio: null,
     tokens: 768,
     tokensPerSecond: 12_345,
     unit: 'tokens',

@@ -389,6 +389,7 @@ export class Conductor implements ServiceListener {
       loss,
       learningRate,
       gradNorm,
+      updateRatio,
       tokens,
       tokensPerSecond,
       unit: run.material.unit,

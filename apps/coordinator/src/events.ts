@@ -1,3 +1,5 @@
+import type { UpdateRatio } from '@manyhands/core/optim';
+
 /** What a run tells whoever started it, for a screen or a log. */
 export type RunEvent =
   | { readonly kind: 'status'; readonly text: string }
@@ -13,6 +15,8 @@ export type RunEvent =
       readonly loss: number;
       readonly learningRate: number;
       readonly gradNorm: number;
+      /** null: not measured. */
+      readonly updateRatio: UpdateRatio | null;
       /** Targets in this step's batch. */
       readonly tokens: number;
       readonly tokensPerSecond: number;

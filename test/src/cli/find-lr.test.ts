@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { sampleText } from '../cluster/cluster.js';
@@ -62,7 +62,10 @@ test('the proposed rate learns more than one that is 30 times higher or lower', 
 
 test('asked again, of two workers, and of a cluster, the answer is the same to the last character', async () => {
   const [again, cluster] = [
-    await manyhands(['train', ...config, '--find-lr', '--workers', '2', '--threads', '1'], place),
+    await manyhands(
+      ['train', ...config, '--find-lr', '--workers', '2', '--threads', '1', '--plot', 'curve.svg'],
+      place,
+    ),
     start(['coordinator', ...config, '--find-lr'], place),
   ];
   assert.equal(again.stdout, found.stdout, again.stderr);
@@ -82,6 +85,31 @@ test('asked again, of two workers, and of a cluster, the answer is the same to t
   assert.deepEqual(leftovers(), []);
 });
 
+test('--plot draws the same as SVG: every step, the range and the proposal', () => {
+  const svg = readFileSync(path.join(folder, 'curve.svg'), 'utf8');
+  assert.ok(svg.startsWith('<svg xmlns="http://www.w3.org/2000/svg"') && svg.endsWith('</svg>\n'));
+  const [, steps] = />(\d+) steps, diverged at [\d.e-]+</.exec(svg) ?? assert.fail(svg.slice(0, 2000));
+  const dots = [
+    ...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"[^>]*><title>rate (\S+), loss (\S+)<\/title>/g),
+  ];
+  assert.equal(dots.length, Number(steps) - 1);
+  const across = dots.map(([, cx]) => Number(cx));
+  assert.deepEqual(
+    across,
+    across.toSorted((a, b) => a - b),
+  );
+  // Where two losses differ, the lower one is drawn lower.
+  const [first, lowest] = [dots[0], dots.reduce((a, b) => (Number(b[4]) < Number(a[4]) ? b : a))];
+  assert.ok(Number(lowest[2]) > Number(first[2]));
+  const [, at] = /<line class="rate" x1="([\d.]+)"/.exec(svg) ?? assert.fail();
+  const [near] = dots.toSorted(
+    (a, b) => Math.abs(Number(a[1]) - Number(at)) - Math.abs(Number(b[1]) - Number(at)),
+  );
+  assert.ok(Math.abs(Math.log(Number(near[3]) / proposal)) < 0.1, `${near[3]} is where ${proposal} is drawn`);
+  assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
+  rmSync(path.join(folder, 'curve.svg'));
+});
+
 test('interrupted, it leaves nothing behind either', async () => {
   const running = start(['train', ...config, '--find-lr', '--threads', '1'], place);
   await running.said(/step 1\/160/);
@@ -95,6 +123,8 @@ for (const [options, option] of [
   [['--resume', '--out', 'at'], '--resume'],
   [['--trace', 'trace.json'], '--trace'],
   [['--dry-run'], '--dry-run'],
+  [['--plot', 'no/such/curve.svg'], '--plot'],
+  [['--plot', '.'], '--plot'],
 ] as const) {
   test(`${option} beside --find-lr is refused in a sentence`, async () => {
     const { status, stderr } = await manyhands(['train', ...config, '--find-lr', ...options], place);
@@ -102,6 +132,14 @@ for (const [options, option] of [
     assert.match(stderr, new RegExp(`^manyhands: [^\\n]*${option}[^\\n]*\\.\\n$`));
   });
 }
+
+test('--plot without --find-lr is refused in a sentence, of a run here and of a cluster', async () => {
+  for (const command of ['train', 'coordinator']) {
+    const { status, stderr } = await manyhands([command, ...config, '--plot', 'curve.svg'], place);
+    assert.equal(status, 2, stderr);
+    assert.equal(stderr, 'manyhands: --plot draws what --find-lr finds: give --find-lr too.\n');
+  }
+});
 
 test('data of which nothing can be learned are no reason for a proposal', async () => {
   writeFileSync(path.join(folder, 'same.txt'), 'a'.repeat(5000));

@@ -20,6 +20,14 @@ const wrong: readonly [args: readonly string[], sentence: RegExp][] = [
   [['train', '--set', 'model.layer=3'], /"model\.layer": the nearest known one is model\.layers/],
   [['train', '--set', 'model.layers=three'], /model\.layers is "three", but must be a whole number/],
   [['train', '--set', 'model.layers'], /must be KEY=VALUE/],
+  [
+    ['train', '--set', 'steering.policy=ignore'],
+    /steering\.policy is "ignore", but must be one of warn, skip/,
+  ],
+  [
+    ['train', '--set', 'steering.rateFactor=2'],
+    /steering\.rateFactor is 2, but must be a number above 0 and/,
+  ],
   [['coordinator'], /--config is missing/],
   [['worker'], /--join is missing/],
   [['worker', '--join', 'http://127.0.0.1:1'], /manyhands:\/\/HOST:PORT/],

@@ -10,7 +10,7 @@ import { subcommand, whole } from '../options.js';
 import { print } from '../output.js';
 import { ownRun } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom } from '../run-config.js';
-import { required, traceOption, wording } from './shared.js';
+import { plotOption, required, traceOption, wording } from './shared.js';
 import { printSummary } from './train.js';
 
 interface CoordinatorOptions extends ConfigOptions {
@@ -21,6 +21,7 @@ interface CoordinatorOptions extends ConfigOptions {
   readonly maxJoins?: number;
   readonly discover?: boolean;
   readonly findLr?: boolean;
+  readonly plot?: string;
   readonly trace?: string;
   readonly metrics?: string;
   readonly logFormat: LogFormat;
@@ -49,6 +50,7 @@ export function coordinator(): Command {
     .option('--metrics <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there, read only')
     .addOption(logFormatOption())
     .option('--find-lr', wording.findRate)
+    .option('--plot <file>', wording.plot)
     .option('--trace <file>', wording.trace)
     .action(async (options: CoordinatorOptions) => {
       process.exitCode = await own(options);
@@ -60,6 +62,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
   const config = runConfigFrom(options);
   if (options.findLr) refuseBeside({ resume: options.resume, trace: options.trace });
   const trace = traceOption(options.trace);
+  const plot = plotOption(options);
   const out = options.out ?? defaultRunDirectory('cluster');
   const need = await checkMemory(config, out, { workers: 0, threads: 0, backend: 'auto' });
   const display = openTeller(options.logFormat, 'coordinator');
@@ -67,7 +70,7 @@ async function own(options: CoordinatorOptions): Promise<number> {
   if (options.findLr) {
     const found = await findRate(config, display, (test) => serve(options, test));
     if (found === null) return exitStatus.interrupted;
-    printRate(found, config);
+    printRate(found, config, plot);
     return exitStatus.done;
   }
   const resume = options.resume ?? false;

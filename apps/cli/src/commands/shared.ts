@@ -13,6 +13,7 @@ export const wording = {
   resume: 'go on from the newest whole checkpoint in --out, which it needs',
   findRate:
     'propose optimizer.lr: a short run whose rate rises until it diverges (Smith’s range test), of which nothing is kept',
+  plot: 'with --find-lr: also draw the loss over the rate into this file, as SVG',
   trace: 'write what was done when to this file, in Chrome’s trace format (ui.perfetto.dev opens it)',
   json: 'one JSON object on standard output',
 } as const;
@@ -22,6 +23,20 @@ export function traceOption(file: string | undefined): { trace?: string } {
   if (file === undefined) return {};
   checkOutputFile('--trace', file);
   return { trace: file };
+}
+
+/** Where `--plot` draws the curve of `--find-lr`, checked before the work; null: nowhere. */
+export function plotOption({
+  plot,
+  findLr,
+}: {
+  readonly plot?: string;
+  readonly findLr?: boolean;
+}): string | null {
+  if (plot === undefined) return null;
+  if (!findLr) throw new UserError('--plot draws what --find-lr finds: give --find-lr too.');
+  checkOutputFile('--plot', plot);
+  return plot;
 }
 
 /** Demands an option that the contract requires, in the words of every other error. */

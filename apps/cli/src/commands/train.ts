@@ -15,7 +15,7 @@ import { choice, repeated, subcommand, whole } from '../options.js';
 import { colors, print } from '../output.js';
 import { type OwningCommand, resumeLine } from '../own-run.js';
 import { type ConfigOptions, defaultRunDirectory, runConfigFrom, unitOf } from '../run-config.js';
-import { backends, traceOption, wording } from './shared.js';
+import { backends, plotOption, traceOption, wording } from './shared.js';
 
 interface TrainOptions extends ConfigOptions {
   readonly preset?: PresetName;
@@ -24,6 +24,7 @@ interface TrainOptions extends ConfigOptions {
   readonly backend: BackendChoice;
   readonly dryRun?: boolean;
   readonly findLr?: boolean;
+  readonly plot?: string;
   readonly trace?: string;
 }
 
@@ -46,6 +47,7 @@ export function train(): Command {
       'check everything, take a step in a temporary folder, and say what the run will cost',
     )
     .option('--find-lr', wording.findRate)
+    .option('--plot <file>', wording.plot)
     .option('--trace <file>', wording.trace)
     .addOption(repeated('--set <key=value>', 'one key of the config; may be given often'))
     .action(async (options: TrainOptions) => {
@@ -59,6 +61,7 @@ async function runTrain(options: TrainOptions): Promise<number> {
   const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));
   const machine = { workers, threads, backend };
   const trace = traceOption(options.trace);
+  const plot = plotOption(options);
   if (options.dryRun) {
     if (options.findLr)
       throw new UserError('--dry-run and --find-lr are two commands: leave one of them out.');
@@ -76,7 +79,7 @@ async function runTrain(options: TrainOptions): Promise<number> {
     display.line(await checkMemory(config, options.out ?? '', machine));
     const found = await findRate(config, display, (test) => runLocally({ ...test, resume: false, machine }));
     if (found === null) return exitStatus.interrupted;
-    printRate(found, config);
+    printRate(found, config, plot);
     return exitStatus.done;
   }
 

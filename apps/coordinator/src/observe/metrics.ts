@@ -1,3 +1,4 @@
+import type { UpdateRatio } from '@manyhands/core/optim';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RunEvent } from '../events.js';
 
@@ -61,6 +62,12 @@ export class RunMetrics {
   );
   readonly #learningRate = this.#gauge('learning_rate', 'Learning rate of the last step.');
   readonly #gradientNorm = this.#gauge('gradient_norm', 'Norm of the last gradient, before clipping.');
+  readonly #updateRatio = new Gauge({
+    name: 'manyhands_update_ratio',
+    help: 'Norm of the last change of the weights over their norm, by group of layers; overall is all of them.',
+    labelNames: ['group'],
+    registers: [this.#registry],
+  });
   readonly #checkpointStep = this.#gauge('checkpoint_step', 'Step of the newest checkpoint.');
   readonly #stepSeconds = new Histogram({
     name: 'manyhands_step_seconds',
@@ -137,6 +144,7 @@ export class RunMetrics {
         this.#loss.set(event.loss);
         this.#learningRate.set(event.learningRate);
         this.#gradientNorm.set(event.gradNorm);
+        this.#sizes(event.updateRatio);
         this.#stepSeconds.observe(event.secondsPerStep);
         this.#tokens.inc(event.tokens);
         break;
@@ -177,6 +185,14 @@ export class RunMetrics {
   /** Everything, in Prometheus's text format. */
   async text(): Promise<{ readonly type: string; readonly body: string }> {
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
+  }
+
+  /** Of a step that was skipped only `overall` is known: it is 0. */
+  #sizes(ratio: UpdateRatio | null): void {
+    this.#updateRatio.reset();
+    if (ratio === null) return;
+    const sizes = Object.entries({ ...ratio.groups, overall: ratio.overall });
+    for (const [group, size] of sizes) this.#updateRatio.set({ group }, size);
   }
 
   /** Absent, and not 0, until it is known. */

@@ -49,6 +49,7 @@ const step: Extract<RunEvent, { kind: 'step' }> = {
   loss: 2.5,
   learningRate: 0.001,
   gradNorm: 0.7,
+  updateRatio: { overall: 0.001, groups: { embeddings: 0.002, mlp: 0.0005 } },
   tokens: 768,
   tokensPerSecond: 5120,
   unit: 'tokens',
@@ -110,6 +111,9 @@ test('metrics follow the events', async (context) => {
     ['manyhands_learning_rate', 0.001],
     ['manyhands_gradient_norm', 0.7],
     ['manyhands_checkpoint_step', 8],
+    ['manyhands_update_ratio{group="overall"}', 0.001],
+    ['manyhands_update_ratio{group="embeddings"}', 0.002],
+    ['manyhands_update_ratio{group="mlp"}', 0.0005],
     ['manyhands_tokens_total', 2 * 768],
     ['manyhands_step_seconds_count', 2],
     ['manyhands_step_seconds_sum', 0.4],
@@ -122,6 +126,20 @@ test('metrics follow the events', async (context) => {
   ] as const) {
     assert.equal(await value(series), expected, series);
   }
+});
+
+test('the size of an update is told of the last step alone, and not at all where it is not measured', async (context) => {
+  const { observer, ask } = await observe(context);
+  const sizes = async () =>
+    [...(await ask('/metrics')).body.matchAll(/^manyhands_update_ratio\{group="(\w+)"\} (.+)$/gm)].map(
+      ([, group, size]) => [group, Number(size)],
+    );
+  observer.report(step);
+  assert.equal((await sizes()).length, 3);
+  observer.report({ ...step, updateRatio: { overall: 0, groups: {} } });
+  assert.deepEqual(await sizes(), [['overall', 0]]);
+  observer.report({ ...step, updateRatio: null });
+  assert.deepEqual(await sizes(), []);
 });
 
 test('what is not known yet is absent, and not 0', async (context) => {

@@ -1,4 +1,4 @@
-export { applyStep, type Step, type StepResult, skippedStep } from './apply-step.js';
+export { applyStep, type Step, type StepResult, skippedStep, type UpdateRatio } from './apply-step.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { createOptimizer, optimizers, restoreState } from './optimizers.js';
 export { decayedAt, learningRate, type ScheduleConfig, schedules } from './schedules.js';

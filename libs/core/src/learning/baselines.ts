@@ -13,6 +13,31 @@ export interface Baselines {
 /** Tokens of the training data that are counted at most, spread evenly over them: more would not change the second digit. */
 export const COUNTED_TOKENS = 2_000_000;
 
+/** How often each pair came. */
+interface Pairs {
+  get(pair: number): number | undefined;
+  set(pair: number, count: number): void;
+}
+
+/** Pairs that a table has room for: 16 MB. Few of a large vocabulary's ever come. */
+const DENSE = 2 ** 22;
+
+class Table implements Pairs {
+  private readonly counts: Uint32Array;
+
+  constructor(pairs: number) {
+    this.counts = new Uint32Array(pairs);
+  }
+
+  get(pair: number): number {
+    return this.counts[pair];
+  }
+
+  set(pair: number, count: number): void {
+    this.counts[pair] = count;
+  }
+}
+
 /**
  * Counts of tokens and pairs of tokens. A token that never came is given its share by adding one (Laplace), a pair that
  * never came by the number of different tokens that followed the first (Witten & Bell 1991, method C).
@@ -24,12 +49,13 @@ export class NgramModel {
   private readonly followed: Float64Array;
   private readonly kinds: Float64Array;
   /** By first × vocabulary + second. */
-  private readonly pairs = new Map<number, number>();
+  private readonly pairs: Pairs;
 
   constructor(private readonly vocab: number) {
     this.counts = new Float64Array(vocab);
     this.followed = new Float64Array(vocab);
     this.kinds = new Float64Array(vocab);
+    this.pairs = vocab ** 2 <= DENSE ? new Table(vocab ** 2) : new Map();
   }
 
   /** @param tokens ids one after the other; −1 is the end of a text that is shorter than its window */

@@ -1,6 +1,10 @@
 /** The middle value of a list that is not empty; between the two middle ones where their number is even. */
 export function median(values: readonly number[]): number {
-  const sorted = new Float64Array(values).sort();
+  return middleOf(new Float64Array(values).sort());
+}
+
+/** The same of a list that is sorted. */
+export function middleOf(sorted: Float64Array): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }

@@ -1,4 +1,4 @@
-import { median } from './robust.js';
+import { middleOf } from './robust.js';
 
 export interface Point {
   readonly step: number;
@@ -40,7 +40,7 @@ export function trendOf(curve: readonly Point[]): Trend | null {
   const half = (Z95 * Math.sqrt((count * (count - 1) * (2 * count + 5)) / 18)) / 2;
   const middle = slopes.length / 2;
   return {
-    slope: median([...slopes]),
+    slope: middleOf(slopes),
     low: slopes[Math.max(0, Math.floor(middle - half))],
     high: slopes[Math.min(slopes.length - 1, Math.ceil(middle + half))],
     from: curve[0].step,

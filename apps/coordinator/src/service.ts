@@ -366,7 +366,7 @@ export function createService({
             return close({ code: status.INVALID_ARGUMENT, details: error.message });
           }
         }
-        if (totals) place?.release();
+        if (totals) place?.give(assignment);
         if (totals?.losses) listener.summed(id, assignment, totals.losses);
       });
       call.on('end', () => close(null));

@@ -102,7 +102,7 @@ export class Progress {
         ? ''
         : `, where unigrams have ${baselines.unigram.toFixed(4)} and bigrams ${baselines.bigram.toFixed(4)}`;
     const reason =
-      `converged: the training loss no longer falls (${slope} in 1000 steps, ${low} … ${high}), the validation loss is good ` +
+      `converged: the training loss no longer falls (slope ${slope} in 1000 steps, 95 % interval ${low} … ${high}), the validation loss is good ` +
       `(${best?.loss.toFixed(4)}${compared}), ` +
       `and it was no better in ${waited} evaluations since step ${best?.step}`;
     const numbers = { trend, baselines, best: best?.loss, bestStep: best?.step, waited };

@@ -95,36 +95,18 @@ export function descend(count: i32, w: usize, direction: usize, rate: f64, keep:
     }
     return;
   }
-  // Two sums of each that do not wait for one another: an addition takes longer than all else here.
-  let moved0 = f64x2.splat(0);
-  let moved1 = f64x2.splat(0);
-  let length0 = f64x2.splat(0);
-  let length1 = f64x2.splat(0);
-  let i = 0;
-  for (; i + 2 < count; i += 4) {
-    const at = w + usize(i) * FLOAT;
-    const along = direction + usize(i) * DOUBLE;
-    const before0 = pair.load(at);
-    const before1 = pair.load(at + 2 * FLOAT);
-    const step0 = f64x2.mul(rates, v128.load(along));
-    const step1 = f64x2.mul(rates, v128.load(along + 2 * DOUBLE));
-    const change0 = pair.replace(at, before0, f64x2.sub(f64x2.mul(keeps, before0), step0));
-    const change1 = pair.replace(at + 2 * FLOAT, before1, f64x2.sub(f64x2.mul(keeps, before1), step1));
-    moved0 = f64x2.add(moved0, f64x2.mul(change0, change0));
-    moved1 = f64x2.add(moved1, f64x2.mul(change1, change1));
-    length0 = f64x2.add(length0, f64x2.mul(before0, before0));
-    length1 = f64x2.add(length1, f64x2.mul(before1, before1));
-  }
-  if (i < count) {
+  let moved = f64x2.splat(0);
+  let length = f64x2.splat(0);
+  for (let i = 0; i < count; i += 2) {
     const at = w + usize(i) * FLOAT;
     const before = pair.load(at);
     const step = f64x2.mul(rates, v128.load(direction + usize(i) * DOUBLE));
     const change = pair.replace(at, before, f64x2.sub(f64x2.mul(keeps, before), step));
-    moved0 = f64x2.add(moved0, f64x2.mul(change, change));
-    length0 = f64x2.add(length0, f64x2.mul(before, before));
+    moved = f64x2.add(moved, f64x2.mul(change, change));
+    length = f64x2.add(length, f64x2.mul(before, before));
   }
-  pair.addTo(sums, f64x2.add(moved0, moved1));
-  pair.addTo(sums + DOUBLE, f64x2.add(length0, length1));
+  pair.addTo(sums, moved);
+  pair.addTo(sums + DOUBLE, length);
 }
 
 /** Two float32 in memory as two float64; a static method is what may carry `@inline` and be TypeScript too. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { featureNames } from '@manyhands/checkers';
+import { parseConfig, readYaml } from '@manyhands/core/config';
 import { manyhands, temporaryFolder } from './command-line.js';
 
 const config = `
@@ -66,4 +68,12 @@ test('refused: a key of the game in a run of language', async () => {
     stderr,
     /task\.depth is 4, but must be left out where task\.name is language, which has no use/,
   );
+});
+
+test('the examples are runs of checkers that come to one hash on every processor', () => {
+  for (const evaluation of ['samuel', 'network']) {
+    const file = fileURLToPath(new URL(`../../../examples/checkers/${evaluation}.yaml`, import.meta.url));
+    const { task, run } = parseConfig(readYaml(file));
+    assert.deepEqual([task.name, task.evaluation, run.reproducible], ['checkers', evaluation, true]);
+  }
 });

@@ -1,5 +1,7 @@
 export { type Baselines, COUNTED_TOKENS, NgramModel } from './baselines.js';
 export { type Convergence, type ConvergenceConfig, type Evidence, judgeConvergence } from './convergence.js';
+export { DocumentMean, type MeanLoss } from './document-mean.js';
+export { LossProfile, type Profile, type Range } from './loss-profile.js';
 export { describeOverfitting, type Gap, gapOf, type Overfitting, overfitting } from './overfitting.js';
 export { type Proposal, proposeRate, type RangePoint } from './range-test.js';
 export { median, robustly } from './robust.js';

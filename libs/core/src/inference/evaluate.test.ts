@@ -56,6 +56,26 @@ test('windows may come one by one from elsewhere, and progress is told', async (
   assert.deepEqual(told, [32, 48]);
 });
 
+test('each window is heard in turn, with its own losses', async () => {
+  const { model, weights, windows } = fixture('gpt2-tiny');
+  const short = windows.map((window, i) => (i === 2 ? Int32Array.of(...window.slice(0, 9), -1, -1) : window));
+  const heard: [Int32Array, number[]][] = [];
+  await evaluate(kernels, model, weights, short, {
+    batch: 2,
+    heard: (window, losses) => heard.push([window, [...losses]]),
+  });
+  assert.deepEqual(
+    heard.map(([window]) => window),
+    short,
+  );
+  for (const [window, losses] of heard) {
+    const targets = window.filter((id, at) => at > 0 && id >= 0).length;
+    const alone = await evaluate(kernels, model, weights, [window], { batch: 1 });
+    assert.ok(Math.abs(losses.reduce((a, b) => a + b) / targets - alone.loss) < 1e-9);
+    assert.deepEqual(losses.slice(targets), new Array(window.length - 1 - targets).fill(0));
+  }
+});
+
 test('data without a target is refused', async () => {
   const { model, weights } = fixture('gpt2-tiny');
   for (const windows of [[], [Int32Array.of(1)], [Int32Array.of(1, -1, -1)]]) {

@@ -17,6 +17,8 @@ export interface EvaluateOptions {
   readonly batch: number;
   /** Told the number of targets so far, after each batch. */
   readonly progress?: (tokens: number) => void;
+  /** Told each window in turn, with the loss of each of its positions [T]; 0 where there is no target. */
+  readonly heard?: (window: Int32Array, losses: Float64Array) => void;
 }
 
 /**
@@ -29,18 +31,25 @@ export async function evaluate(
   model: Model,
   weights: ReadonlyWeights,
   windows: Windows,
-  { batch, progress }: EvaluateOptions,
+  { batch, progress, heard }: EvaluateOptions,
 ): Promise<Evaluation> {
   let sum = 0;
   let tokens = 0;
   const losses = forwardWindows(kernels, model, weights, windows, batch, (graph, logits, targets) =>
     graph.crossEntropy(logits, graph.input('targets', kernels.indices(targets))),
   );
-  for await (const { targets, values } of losses) {
+  for await (const { windows: group, targets, values } of losses) {
     for (let i = 0; i < targets.length; i++) {
       if (targets[i] < 0) continue;
       sum += values[i];
       tokens++;
+    }
+    const time = targets.length / group.length;
+    if (heard) {
+      const known = Float64Array.from(targets, (target, i) => (target < 0 ? 0 : values[i]));
+      group.forEach((window, b) => {
+        heard(window, known.subarray(b * time, (b + 1) * time));
+      });
     }
     progress?.(tokens);
   }

@@ -1,0 +1,2 @@
+export { renderPage } from './render-page.js';
+export { scoreOf, Weakness } from './weakness.js';

@@ -37,10 +37,11 @@ export async function openTrainingData(
   model: OpenModel,
   named: string,
   given: readonly string[] | undefined,
+  option: '--memorization' | '--shift',
 ): Promise<TokenData> {
   if (given !== undefined && given.length > 1) {
     throw new UserError(
-      `--memorization takes one folder of prepared data, but --data names ${given.length}: give the one that the model was trained on.`,
+      `${option} takes one folder of prepared data, but --data names ${given.length}: give the one that the model was trained on.`,
     );
   }
   const places = given ?? [path.join(named, 'data'), path.join(model.directory, '..', '..', 'data')];

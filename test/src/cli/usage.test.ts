@@ -46,7 +46,10 @@ const wrong: readonly [args: readonly string[], sentence: RegExp][] = [
   [['eval', '--model', 'nowhere'], /nowhere does not exist/],
   [['eval', '--model', 'nowhere', '--report', '.'], /--report \. is a folder: give the name of a file/],
   [['eval', '--model', 'nowhere', '--report', 'no/x.html'], /--report no\/x\.html cannot be written: make/],
-  [['eval', '--model', 'x', '--report', 'x.html', '--memorization'], /--report shows losses, and --memor/],
+  [
+    ['eval', '--model', 'x', '--report', 'x.html', '--memorization'],
+    /--report and --memorization measure different things: give one/,
+  ],
   [['explain', '--model', 'nowhere'], /nowhere does not exist/],
   [['explain', '--html', 'x.html', '--batch', 'b.json'], /--html shows one prompt and its answer/],
   [['tokenizer', 'train', '--vocab', '10'], /--vocab is "10", but must be a whole number from 257/],
@@ -125,7 +128,7 @@ test('--help of every command is its contract, on standard output', async () => 
       ...['model', 'prompt', 'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p', 'repetition-penalty'],
       ...['stop', 'seed', 'json', 'best'],
     ],
-    eval: ['model', 'data', 'report', 'json', 'best'],
+    eval: ['model', 'data', 'report', 'shift', 'json', 'best'],
     explain: ['model', 'prompt', 'answer', 'batch', 'steps', 'optimizer', 'dump', 'html', 'json', 'best'],
   };
   for (const [name, expected] of Object.entries(flags)) {

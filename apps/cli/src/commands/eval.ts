@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { UserError } from '@manyhands/core/config';
 import { createCpuKernels } from '@manyhands/core/kernels';
+import type { MeanLoss } from '@manyhands/core/learning';
 import type { Command } from 'commander';
 import { evaluateText, type SourceScore } from '../evaluate-text.js';
-import { count } from '../format.js';
+import { bytes, count } from '../format.js';
 import {
   type Memorization,
   memorization,
@@ -13,11 +14,12 @@ import {
   share,
   verdict,
 } from '../memorization.js';
-import { openModel, tokenizerOf } from '../model.js';
+import { type OpenModel, openModel, tokenizerOf } from '../model.js';
 import { subcommand } from '../options.js';
 import { note, print, printJson } from '../output.js';
 import { checkOutputFile } from '../output-file.js';
 import { renderPage, scoreOf, Weakness } from '../report/index.js';
+import { type MixtureShift, measureShift, shiftInWords, type TextShift } from '../shift.js';
 import { Waiting } from '../waiting.js';
 import { required, wording } from './shared.js';
 
@@ -27,6 +29,7 @@ interface EvalOptions {
   readonly data?: string[];
   readonly memorization?: boolean;
   readonly report?: string;
+  readonly shift?: string[];
   readonly json?: boolean;
 }
 
@@ -43,18 +46,23 @@ export function evaluate(): Command {
       '--report <file>',
       'where the model is weak, as a page for a browser: by source, length and position, with the passages of highest loss',
     )
+    .option(
+      '--shift <path...>',
+      'how far other texts lie from the training mixture: what they cost under n-grams counted on it, beside validation text',
+    )
     .option('--json', `${wording.json}: {"loss","perplexity","bitsPerByte","tokens","sources"}`)
     .action(async (options: EvalOptions) => {
       const named = required(options.model, '--model', wording.model);
-      checkReport(options);
+      checkAlone(options);
       const model = openModel(named, options);
       if (options.memorization) {
-        const data = await openTrainingData(model, named, options.data);
+        const data = await openTrainingData(model, named, options.data, '--memorization');
         const kernels = await createCpuKernels();
         const found = await memorization(kernels, model, data).finally(() => data.close());
         await kernels.dispose();
         return options.json ? printJson({ memorization: withShares(found) }) : printMemorization(found);
       }
+      if (options.shift !== undefined) return shift(model, named, { ...options, shift: options.shift });
       const data = required(options.data, '--data', wording.data);
       const tokenizer = tokenizerOf(model);
       const weakness = options.report === undefined ? null : new Weakness(model);
@@ -81,12 +89,29 @@ export function evaluate(): Command {
     });
 }
 
-function checkReport({ report, memorization }: EvalOptions): void {
-  if (report === undefined) return;
-  checkOutputFile('--report', report);
-  if (memorization) {
-    throw new UserError('--report shows losses, and --memorization measures none: give one of them.');
+function checkAlone({ report, memorization, shift }: EvalOptions): void {
+  if (report !== undefined) checkOutputFile('--report', report);
+  const given = [report && '--report', memorization && '--memorization', shift && '--shift'].filter(Boolean);
+  if (given.length > 1) {
+    throw new UserError(`${given.join(' and ')} measure different things: give one of them at a time.`);
   }
+}
+
+async function shift(
+  model: OpenModel,
+  named: string,
+  { data: given, shift: paths, json }: EvalOptions & { readonly shift: readonly string[] },
+): Promise<void> {
+  const data = await openTrainingData(model, named, given, '--shift');
+  const waiting = new Waiting('counting the training mixture');
+  const found = await measureShift(data, tokenizerOf(model), paths, (done) =>
+    waiting.say(`measuring: ${bytes(done)} of text`),
+  ).finally(() => {
+    waiting.end();
+    data.close();
+  });
+  if (json) printJson({ shift: shiftInNumbers(found) });
+  else printShift(found);
 }
 
 function line(name: string, score: SourceScore): string {
@@ -114,4 +139,40 @@ function withShares({ continued, train, validation }: Memorization) {
     bigram: { ...bigram, share: share(bigram) },
   });
   return { continued, train: split(train), validation: validation && split(validation) };
+}
+
+function shiftInNumbers({ counted, validation, texts }: MixtureShift) {
+  const cost = ({ mean, count, documents, error, over }: MeanLoss) => ({
+    ...{ bitsPerByte: mean, standardError: error, bytes: count, documents },
+    over: over === 'parts' ? 'stretches' : over,
+  });
+  const text = (name: string, found: TextShift) => ({
+    verdict: found.verdict,
+    conclusion: shiftInWords(name, found),
+    orders: found.orders.map((mean, i) => ({
+      ...{ order: i + 1, ...cost(mean) },
+      ...{ difference: found.shifts[i].difference, differenceError: found.shifts[i].error },
+    })),
+  });
+  return {
+    countedBytes: counted,
+    validation: validation.orders.map((mean, i) => ({ order: i + 1, ...cost(mean) })),
+    texts: Object.fromEntries([...texts].map(([name, found]) => [name, text(name, found)])),
+  };
+}
+
+function printShift({ counted, validation, texts }: MixtureShift): void {
+  print(
+    `bits a byte under n-grams of bytes, counted on ${bytes(counted)} of the training mixture (± standard error):`,
+  );
+  const names = ['validation', ...texts.keys()];
+  const width = Math.max(...names.map((name) => name.length));
+  const figure = ({ mean, error }: MeanLoss) =>
+    `${mean.toFixed(3)} ± ${error === null ? '–' : error.toFixed(3)}`;
+  const row = (name: string, means: readonly MeanLoss[]) =>
+    print(`${name.padEnd(width)}  ${means.map((mean) => figure(mean).padStart(13)).join('  ')}`);
+  print(`${''.padEnd(width)}  ${validation.orders.map((_, i) => `n = ${i + 1}`.padStart(13)).join('  ')}`);
+  row('validation', validation.orders);
+  for (const [name, { orders }] of texts) row(name, orders);
+  for (const [name, found] of texts) print(shiftInWords(name, found));
 }

@@ -5,6 +5,7 @@ export { LossProfile, type Profile, type Range } from './loss-profile.js';
 export { describeOverfitting, type Gap, gapOf, type Overfitting, overfitting } from './overfitting.js';
 export { type Proposal, proposeRate, type RangePoint } from './range-test.js';
 export { median, robustly } from './robust.js';
+export { intervalOf, mixed, type Shift, Surprise, shiftOf, type Verdict, verdictOf } from './shift.js';
 export {
   type Alarm,
   checkpointed,

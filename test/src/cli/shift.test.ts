@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { manyhands, temporaryFolder, tiny } from './command-line.js';
@@ -27,6 +27,11 @@ describe('eval --shift', () => {
   const train = async (out: string, ...args: string[]) => {
     const trained = await run('train', '--steps', '1', '--seed', '1', '--out', out, ...args, ...tiny);
     assert.equal(trained.status, 0, trained.stderr);
+  };
+  const prepare = async (out: string, ...data: string[]) => {
+    const tokenizer = ['--tokenizer', 'run/tokenizer.json'];
+    const prepared = await run('data', 'prepare', '--data', ...data, ...tokenizer, '--out', out);
+    assert.equal(prepared.status, 0, prepared.stderr);
   };
 
   before(async () => {
@@ -70,17 +75,14 @@ describe('eval --shift', () => {
   });
 
   it('counts sources by their weights, whatever their length', async () => {
-    const mix = (weight: number) => [
-      'data:',
-      '  tokenizer: bpe',
-      `  sources: [{path: ours.jsonl, weight: ${weight}}, {path: foreign.jsonl, weight: 1}]`,
-      '  validation: 0.2',
-    ];
+    await prepare('mix', 'ours.jsonl', 'foreign.jsonl');
+    const file = at('mix/manifest.json');
+    const manifest = JSON.parse(readFileSync(file, 'utf8'));
     const cost = async (weight: number) => {
-      writeFileSync(at(`mix-${weight}.yaml`), mix(weight).join('\n'));
-      await train(`mix-${weight}`, '--config', `mix-${weight}.yaml`);
-      const { stdout } = await run('eval', '--model', `mix-${weight}`, '--shift', 'more.jsonl', '--json');
-      return JSON.parse(stdout).shift.validation[0].bitsPerByte;
+      manifest.sources[0].weight = weight;
+      writeFileSync(file, JSON.stringify(manifest));
+      const args = ['eval', '--model', 'run', '--data', 'mix', '--shift', 'more.jsonl', '--json'];
+      return JSON.parse((await run(...args)).stdout).shift.validation[0].bitsPerByte;
     };
     const [few, half, most] = [await cost(0.1), await cost(1), await cost(10)];
     // So short that all of it is counted each time: what moves is the mean of the two, by shares 1/11, 1/2 and 10/11.
@@ -93,7 +95,8 @@ describe('eval --shift', () => {
     writeFileSync(at('empty.txt'), '');
     writeFileSync(at('letter.txt'), 'a');
     writeFileSync(at('picture.txt'), Uint8Array.of(0x89, 0x50, 0, 1));
-    await train('all', '--data', 'ours.jsonl', '--tokenizer', 'bpe', '--set', 'data.validation=0');
+    writeFileSync(at('two.txt'), 'ab'); // a byte to learn from, and one kept apart
+    await prepare('two', 'two.txt');
     await train('char', '--data', 'ours.jsonl', '--tokenizer', 'char');
     const refusals: readonly [args: readonly string[], sentence: RegExp][] = [
       [['--model', 'run', '--shift', 'nowhere'], /nowhere does not exist/],
@@ -104,7 +107,10 @@ describe('eval --shift', () => {
       [['--model', 'run', '--shift', 'more.jsonl', './more.jsonl'], /more\.jsonl is named twice/],
       [['--model', 'run', '--data', 'empty', '--shift', 'more.jsonl'], /has no prepared data with it/],
       [['--model', 'char', '--data', 'run/data', '--shift', 'more.jsonl'], /prepared with another tokenizer/],
-      [['--model', 'all', '--shift', 'more.jsonl'], /has no validation text to compare with/],
+      [
+        ['--model', 'run', '--data', 'two', '--shift', 'more.jsonl'],
+        /has no validation text to compare with/,
+      ],
       [
         ['--model', 'char', '--data', 'foreign.jsonl'],
         /foreign\.jsonl:1 is not for this model: the character/,

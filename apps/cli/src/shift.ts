@@ -1,5 +1,11 @@
 import { UserError } from '@manyhands/core/config';
-import { documents, evaluationWindows, type SplitName, type TokenData } from '@manyhands/core/data';
+import {
+  documents,
+  evaluationWindows,
+  mixtureShares,
+  type SplitName,
+  type TokenData,
+} from '@manyhands/core/data';
 import {
   intervalOf,
   type MeanLoss,
@@ -46,17 +52,20 @@ const MOST_VALIDATION = 2048;
 /**
  * How far texts lie from what a run was trained on: their cross-entropy under models of byte n-grams that are counted on the
  * training data, each source by its share of the mixture, beside that of the run's validation text.
+ * @param steps that were trained: the mixture may have changed with them
  * @throws UserError where nothing was kept for validation, or a text is missing, empty or no text
  */
 export async function measureShift(
   data: TokenData,
+  steps: number,
   tokenizer: Tokenizer,
   paths: readonly string[],
   progress: (bytes: number) => void,
 ): Promise<MixtureShift> {
   await refuseMissing(paths);
-  const { model, counted } = countMixture(data, tokenizer);
-  const validation = validationCost(data, tokenizer, model);
+  const shares = mixtureShares(data, steps);
+  const { model, counted } = countMixture(data, shares, tokenizer);
+  const validation = validationCost(data, shares, tokenizer, model);
   const texts = new Map<string, TextShift>();
   let done = 0;
   for (const path of paths) {
@@ -86,14 +95,17 @@ async function refuseMissing(paths: readonly string[]): Promise<void> {
 }
 
 /** Byte n-grams of stretches of the training data, spread evenly over each source and as many as its share asks for. */
-function countMixture(data: TokenData, tokenizer: Tokenizer): { model: NgramModel; counted: number } {
+function countMixture(
+  data: TokenData,
+  shares: readonly number[],
+  tokenizer: Tokenizer,
+): { model: NgramModel; counted: number } {
   const model = new NgramModel(BYTES, ORDER);
-  const total = data.sources.reduce((sum, { weight, train }) => sum + (train.tokens > 0 ? weight : 0), 0);
   let counted = 0;
-  for (const [source, { weight, train }] of data.sources.entries()) {
-    if (train.tokens === 0) continue;
+  for (const [source, { train }] of data.sources.entries()) {
+    if (shares[source] === 0) continue;
     const stretch = (STRETCH * train.bytes) / train.tokens; // in bytes
-    const maximum = Math.max(1, Math.round((COUNTED * weight) / total / stretch));
+    const maximum = Math.max(1, Math.round((COUNTED * shares[source]) / stretch));
     for (const tokens of stretches(data, 'train', source, maximum)) {
       const bytes = tokenizer.decodeBytes(tokens);
       model.learn(bytes);
@@ -104,8 +116,14 @@ function countMixture(data: TokenData, tokenizer: Tokenizer): { model: NgramMode
 }
 
 /** Of the validation text of each source, by its share of the mixture. In bits. */
-function validationCost(data: TokenData, tokenizer: Tokenizer, model: NgramModel): readonly MeanLoss[] {
-  const parts = data.sources.flatMap(({ weight, train }, source) => {
+function validationCost(
+  data: TokenData,
+  shares: readonly number[],
+  tokenizer: Tokenizer,
+  model: NgramModel,
+): readonly MeanLoss[] {
+  const parts = shares.flatMap((share, source) => {
+    if (share === 0) return [];
     const surprise = new Surprise(model);
     for (const tokens of stretches(data, 'validation', source, MOST_VALIDATION)) {
       for (const [i, document] of split(tokens, data.endOfText).entries()) {
@@ -115,7 +133,7 @@ function validationCost(data: TokenData, tokenizer: Tokenizer, model: NgramModel
     }
     surprise.endDocument();
     const means = surprise.results;
-    return means === null || train.tokens === 0 ? [] : [{ share: weight, means: means.map(inBits) }];
+    return means === null ? [] : [{ share, means: means.map(inBits) }];
   });
   if (parts.length === 0) {
     throw new UserError(

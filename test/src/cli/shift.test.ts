@@ -78,7 +78,7 @@ describe('eval --shift', () => {
     await prepare('mix', 'ours.jsonl', 'foreign.jsonl');
     const file = at('mix/manifest.json');
     const manifest = JSON.parse(readFileSync(file, 'utf8'));
-    const cost = async (weight: number) => {
+    const cost = async (weight: number | [step: number, weight: number][]) => {
       manifest.sources[0].weight = weight;
       writeFileSync(file, JSON.stringify(manifest));
       const args = ['eval', '--model', 'run', '--data', 'mix', '--shift', 'more.jsonl', '--json'];
@@ -88,6 +88,11 @@ describe('eval --shift', () => {
     // So short that all of it is counted each time: what moves is the mean of the two, by shares 1/11, 1/2 and 10/11.
     assert.ok(Math.abs(few - most) > 0.05, `${few}, ${most}`);
     assert.ok(Math.abs(half - (few + most) / 2) < 1e-9, `${few}, ${half}, ${most}`);
+    const late = await cost([
+      [0, 0.1],
+      [1e6, 10],
+    ]);
+    assert.ok(Math.abs(late - few) < 0.001, 'what the steps so far were drawn by counts');
   });
 
   it('refuses what cannot be measured, in one sentence', async () => {

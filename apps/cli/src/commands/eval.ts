@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { realpathSync, writeFileSync } from 'node:fs';
 import { UserError } from '@manyhands/core/config';
 import { createCpuKernels } from '@manyhands/core/kernels';
 import type { MeanLoss } from '@manyhands/core/learning';
@@ -97,6 +97,11 @@ function checkAlone({ report, memorization, shift }: EvalOptions): void {
   }
 }
 
+/** Trained so far, as a checkpoint's folder says; 1 for a model of elsewhere. */
+function stepsOf({ directory }: OpenModel): number {
+  return Number(/step-(\d+)$/.exec(realpathSync(directory))?.[1] ?? 1);
+}
+
 async function shift(
   model: OpenModel,
   named: string,
@@ -104,7 +109,7 @@ async function shift(
 ): Promise<void> {
   const data = await openTrainingData(model, named, given, '--shift');
   const waiting = new Waiting('counting the training mixture');
-  const found = await measureShift(data, tokenizerOf(model), paths, (done) =>
+  const found = await measureShift(data, stepsOf(model), tokenizerOf(model), paths, (done) =>
     waiting.say(`measuring: ${bytes(done)} of text`),
   ).finally(() => {
     waiting.end();

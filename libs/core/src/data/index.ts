@@ -12,4 +12,10 @@ export {
   type TokenSplit,
   type Window,
 } from './token-data.js';
-export { evaluationWindows, refuseBarren, sampleWindows, type WindowSources } from './windows.js';
+export {
+  evaluationWindows,
+  mixtureShares,
+  refuseBarren,
+  sampleWindows,
+  type WindowSources,
+} from './windows.js';

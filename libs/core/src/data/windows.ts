@@ -22,9 +22,10 @@ export function sampleWindows(
   options: { seed: number; step: number; sequences: number; context: number },
 ): Window[] {
   const { seed, step, sequences, context } = options;
-  const usable = data.sources.flatMap(({ heldOut, train, ...entry }, source) => {
-    const weight = heldOut === true || train.tokens < 2 ? 0 : weightAt(entry.weight, step);
-    return weight > 0 ? [{ source, weight, tokens: train.tokens }] : [];
+  const weights = weightsAt(data, step);
+  const usable = data.sources.flatMap(({ train: { tokens } }, source) => {
+    const weight = weights[source];
+    return weight > 0 ? [{ source, weight, tokens }] : [];
   });
   const last = usable.at(-1);
   if (!last) throw new UserError(`The training data has nothing to learn from at step ${step}.`);
@@ -39,6 +40,30 @@ export function sampleWindows(
     const { source, tokens } = chosen ?? last; // rounding may leave a rest after the last weight
     return { split: 'train', source, offset: random.below(Math.max(1, tokens - context)) };
   });
+}
+
+/** By source: 0 where nothing can be drawn from it. */
+function weightsAt({ sources }: WindowSources, step: number): number[] {
+  return sources.map(({ weight, heldOut, train }) =>
+    heldOut === true || train.tokens < 2 ? 0 : weightAt(weight, step),
+  );
+}
+
+/** Steps of a schedule that are looked at. */
+const LOOKS = 1000;
+
+/** By source: its share of the training windows of so many steps, as far as a thousand of them tell, spread evenly. */
+export function mixtureShares(data: WindowSources, steps: number): number[] {
+  const looks = spread(Math.max(1, steps), Math.min(Math.max(1, steps), LOOKS));
+  const shares = data.sources.map(() => 0);
+  for (const step of looks) {
+    const weights = weightsAt(data, step);
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    for (const [source, weight] of weights.entries()) {
+      if (total > 0) shares[source] += weight / total / looks.length;
+    }
+  }
+  return shares;
 }
 
 /**

@@ -5,6 +5,7 @@ import { type RunConfig, UserError } from '@manyhands/core/config';
 import {
   describeNearDuplicates,
   evaluationWindows,
+  mixtureShares,
   openTokenData,
   type PrepareEvent,
   prepare,
@@ -75,6 +76,7 @@ export async function openTexts(options: {
     );
   }
   refuseBarren(data);
+  if (data.sources.length > 1) say(describeMixture(data, config.run.steps));
   warnOfShortText(data, config, report);
 
   const model = createModel(resolveModelConfig({ ...config.model, vocab }));
@@ -113,6 +115,18 @@ function countedBaselines(
   );
   const windows = counted.flatMap(({ windows }) => windows);
   return model.losses(windows.map((window) => data.tokens(window, context)));
+}
+
+/** Sources that one line has room for. */
+const TOLD_SOURCES = 8;
+
+function describeMixture(data: TokenData, steps: number): string {
+  const shares = mixtureShares(data, steps);
+  const parts = data.sources.map(({ name, heldOut }, source) =>
+    heldOut === true ? `${name} held out` : `${name} ${(100 * shares[source]).toFixed(1)} %`,
+  );
+  const more = parts.length > TOLD_SOURCES ? `, and ${parts.length - TOLD_SOURCES} more` : '';
+  return `of the text that is trained on: ${parts.slice(0, TOLD_SOURCES).join(', ')}${more}`;
 }
 
 function warnOfShortText(data: TokenData, config: RunConfig, report: (event: RunEvent) => void): void {

@@ -32,6 +32,11 @@ test('the losses of each source are on the screen, in metrics.jsonl and in inspe
   ];
   const trained = await train('run', sources, '--steps', '4', '--set', 'run.evalEvery=2');
   assert.equal(trained.status, 0, trained.stderr);
+  // Weights 1, 1.5, 2, 2.5 in the four steps, beside 2.
+  assert.match(
+    trained.stderr,
+    /^of the text that is trained on: books 45\.4 %, letters 54\.6 %, forum held out$/m,
+  );
   const line = readJournal(path.join(folder, 'run', 'metrics.jsonl')).findLast(({ kind }) => kind === 'eval');
   const told = (name: 'sources' | 'trainSources', source: string) =>
     Number(Object(line?.[name])[source]).toFixed(4);

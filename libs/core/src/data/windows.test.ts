@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Weight } from '../config/index.js';
-import { evaluationWindows, refuseBarren, sampleWindows, type WindowSources } from './windows.js';
+import {
+  evaluationWindows,
+  mixtureShares,
+  refuseBarren,
+  sampleWindows,
+  type WindowSources,
+} from './windows.js';
 
 function data(...sources: [weight: Weight, train: number, validation?: number][]): WindowSources {
   const split = (tokens: number) => ({ tokens, bytes: tokens, documents: 1 });
@@ -134,6 +140,39 @@ test('at every step each source has its share by its weight at that step, within
       },
     ),
     { seed: 5, numRuns: 200 },
+  );
+});
+
+test('the shares of a whole run are those of the windows that it draws', () => {
+  const [one, two, , none] = data(
+    [1, 900],
+    [
+      [
+        [0, 0],
+        [100, 4],
+      ],
+      900,
+    ],
+    [1, 1],
+    [1, 0],
+  ).sources;
+  const sources = { sources: [one, two, { ...one, heldOut: true as const }, none] };
+  const counts = [0, 0, 0, 0];
+  for (let step = 0; step < 200; step++) {
+    for (const { source } of sampleWindows(sources, { seed: 2, step, sequences: 50, context: 8 })) {
+      counts[source] += 1;
+    }
+  }
+  const shares = mixtureShares(sources, 200);
+  assert.ok(Math.abs(shares.reduce((sum, share) => sum + share) - 1) < 1e-12);
+  assert.deepEqual(shares.slice(2), [0, 0]);
+  shares.forEach((share, source) => {
+    const deviation = Math.sqrt(10_000 * share * (1 - share));
+    assert.ok(Math.abs(counts[source] - 10_000 * share) <= 5 * deviation, `${counts} for ${shares}`);
+  });
+  assert.deepEqual(
+    mixtureShares(data([3, 50], [1, 9000]), 1e9).map((share) => share.toFixed(9)),
+    ['0.750000000', '0.250000000'],
   );
 });
 

@@ -23,10 +23,9 @@ export function sampleWindows(
 ): Window[] {
   const { seed, step, sequences, context } = options;
   const weights = weightsAt(data, step);
-  const usable = data.sources.flatMap(({ train: { tokens } }, source) => {
-    const weight = weights[source];
-    return weight > 0 ? [{ source, weight, tokens }] : [];
-  });
+  const usable = data.sources.flatMap(({ train: { tokens } }, source) =>
+    weights[source] > 0 ? [{ source, weight: weights[source], tokens }] : [],
+  );
   const last = usable.at(-1);
   if (!last) throw new UserError(`The training data has nothing to learn from at step ${step}.`);
   const total = usable.reduce((sum, { weight }) => sum + weight, 0);
@@ -42,26 +41,26 @@ export function sampleWindows(
   });
 }
 
-/** By source: 0 where nothing can be drawn from it. */
+/** The weights of a step; 0 where there is nothing to draw: a window needs a token to read and one to guess. */
 function weightsAt({ sources }: WindowSources, step: number): number[] {
   return sources.map(({ weight, heldOut, train }) =>
     heldOut === true || train.tokens < 2 ? 0 : weightAt(weight, step),
   );
 }
 
-/** Steps of a schedule that are looked at. */
-const LOOKS = 1000;
+/** Steps that stand for a run of more. */
+const LOOKED_AT = 1000;
 
-/** By source: its share of the training windows of so many steps, as far as a thousand of them tell, spread evenly. */
+/** The part of the windows of steps 0 … steps − 1 that each source is expected to give. They sum to 1. */
 export function mixtureShares(data: WindowSources, steps: number): number[] {
-  const looks = spread(Math.max(1, steps), Math.min(Math.max(1, steps), LOOKS));
   const shares = data.sources.map(() => 0);
-  for (const step of looks) {
+  const looked = spread(steps, Math.min(steps, LOOKED_AT));
+  for (const step of looked) {
     const weights = weightsAt(data, step);
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    for (const [source, weight] of weights.entries()) {
-      if (total > 0) shares[source] += weight / total / looks.length;
-    }
+    const total = weights.reduce((sum, weight) => sum + weight, 0) * looked.length;
+    weights.forEach((weight, source) => {
+      shares[source] += total === 0 ? 0 : weight / total;
+    });
   }
   return shares;
 }

@@ -185,16 +185,16 @@ function inBits(mean: MeanLoss): MeanLoss {
 /** What was found of one text, in one sentence without its full stop. */
 export function shiftInWords(name: string, { shifts, verdict }: TextShift): string {
   const shift = shifts[ORDER - 1];
-  const size = Math.abs(shift.difference).toFixed(3);
   const [low, high] = intervalOf(shift) ?? [0, 0];
-  const interval = `(95 %: ${low.toFixed(3)} … ${high.toFixed(3)})`;
+  const more = `${Math.abs(shift.difference).toFixed(3)} bits ${shift.difference < 0 ? 'less' : 'more'} than in validation text`;
+  const cost = `under its ${ORDER}-grams of bytes a byte costs ${more} (95 %: ${low.toFixed(3)} … ${high.toFixed(3)})`;
   switch (verdict) {
     case 'other':
-      return `${name} is of another distribution than the training mixture: under its ${ORDER}-grams of bytes a byte costs ${size} bits more than in validation text ${interval}`;
+      return `${name} is of another distribution than the training mixture: ${cost}`;
     case 'no other':
-      return `nothing shows that ${name} is of another distribution than the training mixture: under its ${ORDER}-grams of bytes a byte costs as much as in validation text ${interval}`;
+      return `nothing shows that ${name} is of another distribution than the training mixture: ${cost}, which chance explains`;
     case 'easier':
-      return `${name} is no stranger to the training mixture: under its ${ORDER}-grams of bytes a byte costs ${size} bits less than in validation text ${interval}: it is more regular, or was trained on`;
+      return `${name} is no stranger to the training mixture: ${cost}, so it is more regular, or was trained on`;
     case 'unknown':
       return `too little text to tell whether ${name} is of another distribution: it or the validation text is a single stretch`;
     default:

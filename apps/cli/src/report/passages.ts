@@ -8,6 +8,8 @@ const SHORTEST = 16;
 const BEFORE = 16;
 /** Passages that are kept of each source. */
 const KEPT = 8;
+/** Passages of a page, however many sources there are: about a megabyte. */
+const MOST = 400;
 
 interface Found {
   readonly source: string;
@@ -50,7 +52,10 @@ export class Passages implements TextWatcher {
 
   /** @param text of a token, for people */
   list(text: (id: number) => string): Passage[] {
-    const all = [...this.found.values()].flat().sort((a, b) => b.loss - a.loss);
+    const all = [...this.found.values()]
+      .flat()
+      .sort((a, b) => b.loss - a.loss)
+      .slice(0, MOST);
     return all.map(({ source, document, from, loss, seen, ids, losses }) => {
       const texts = Array.from(ids, text);
       const first = texts.length - losses.length;

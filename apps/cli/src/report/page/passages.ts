@@ -12,7 +12,9 @@ export function passagesPart({ passages, sources, model }: Report): HTMLElement 
   const list = h('ol', { class: 'passages' });
   const show = (source: string | null) => {
     const chosen = passages.filter((passage) => source === null || passage.source === source);
-    list.replaceChildren(...chosen.slice(0, SHOWN).map((passage) => h('li', {}, passageBox(passage, blind))));
+    const items = chosen.slice(0, SHOWN).map((passage) => h('li', {}, passageBox(passage, blind)));
+    const none = `None of ${source} is among the ${passages.length} that cost most.`;
+    list.replaceChildren(...(items.length > 0 || passages.length === 0 ? items : [h('li', {}, none)]));
   };
   show(null);
   const names = sources.map(({ name }) => name);

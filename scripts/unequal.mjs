@@ -15,6 +15,11 @@ const PERIOD_MICROSECONDS = 20_000;
 const KILL_EVERY_SECONDS = 20;
 const main = fileURLToPath(new URL('../apps/cli/dist/main.js', import.meta.url));
 
+const USAGE = `usage: node scripts/unequal.mjs [--preset nano|small] [--seconds 120] [--only both,straggler,kills]`;
+if (process.argv.includes('--help')) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const { values: options } = parseArgs({
   options: {
     preset: { type: 'string', default: 'small' },

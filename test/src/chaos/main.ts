@@ -1,6 +1,14 @@
-/** `node main.js [--minutes M | --faults N] [--seed N] [--network]`: chaos until it is enough; exit 1 at a defect. */
+/** Chaos until it is enough; exit 1 at a defect. */
 import { parseArgs } from 'node:util';
+import { tellUsage } from '../usage.js';
 import { type ChaosResult, chaos, Defect } from './chaos.js';
+
+const USAGE = `Trains with real processes that are killed, stopped and cut off, and compares with a calm run. Exits 1 where they differ.
+
+  --minutes M   for so long (10)
+  --faults N    until so many faults, instead
+  --seed N      of the faults (random)
+  --network     each process in a network namespace, with cut and narrow lines (root on Linux)`;
 
 const DEFAULT_MINUTES = 10;
 const STEPS = 300;
@@ -25,6 +33,7 @@ function summary(result: ChaosResult): string {
 }
 
 async function run(): Promise<number> {
+  tellUsage(USAGE);
   const { values } = parseArgs({
     options: {
       minutes: { type: 'string' },
@@ -58,5 +67,5 @@ try {
 } catch (error) {
   if (!(error instanceof Defect || error instanceof RangeError || error instanceof TypeError)) throw error;
   console.log(`chaos failed: ${error.message}`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof Defect ? 1 : 2;
 }

@@ -1,6 +1,7 @@
-// Reads hostile inputs until they are through or one finds a defect: `main.js --inputs N [--target NAME] [--seed N]`.
+// Reads hostile inputs until they are through or one finds a defect.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { tellUsage } from '../usage.js';
 import { runTargets } from './run-target.js';
 import { everyTarget, shareOut, targets } from './targets.js';
 
@@ -28,6 +29,7 @@ function options() {
 }
 
 async function main(): Promise<number> {
+  tellUsage(USAGE);
   let given: ReturnType<typeof options>;
   try {
     given = options();

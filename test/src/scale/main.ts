@@ -1,12 +1,19 @@
-/**
- * `node main.js [--workers N,N…] [--micro-batches N] [--steps N] [--preset P] [--pace MS] [--megabits N]`: what a step costs
- * with so many workers that compute nothing, against one coordinator on this machine.
- */
+/** What a step costs with so many workers that compute nothing, against one coordinator on this machine. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { tellUsage } from '../usage.js';
 import { type Measurement, measure, type Setting } from './measure.js';
+
+const USAGE = `What a step costs with workers that compute nothing, against one coordinator on this machine: a line for each count.
+
+  --workers N,N…      so many workers (10,200)
+  --micro-batches N   in a step, of one sequence each (400)
+  --steps N           of which the first is not counted (6)
+  --preset P          nano or small: the size of the weights (nano)
+  --pace MS           that a micro-batch is to take (0)
+  --megabits N        the line between the coordinator and all workers, each way (none; root on Linux)`;
 
 const HEAD = ['workers', 's/step', 'MB/step down', 'MB/step up', 'CPU s/step', 'peak MB', 'least served'];
 
@@ -19,6 +26,7 @@ function whole(name: string, text: string, [least, most]: readonly [number, numb
 }
 
 function readSettings(): Setting[] {
+  tellUsage(USAGE);
   const { values } = parseArgs({
     options: {
       workers: { type: 'string', default: '10,200' },

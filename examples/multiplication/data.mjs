@@ -1,6 +1,6 @@
 // Lines to learn from: node examples/multiplication/data.mjs FOLDER [--seed N]
-// memory.jsonl has a few products, plainly written; rule.jsonl has all of them, worked out. Each is there many times, in
-// an order drawn by the seed. What is kept for validation the run decides by a line's hash, so equal lines stay together.
+// memory.jsonl has a few products, plainly written; rule.jsonl has all of them, worked out, and plain.jsonl the same ones
+// plainly, to compare with. Each is there many times, in an order drawn by the seed. What is kept for validation the run decides by a line's hash, so equal lines stay together.
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -47,8 +47,9 @@ function shuffled(list, purpose) {
     .map(({ pair }) => pair);
 }
 
-function write(name, chosen, way, times) {
-  const lines = Array.from({ length: times }, (_, round) => shuffled(chosen, `${name} ${round}`))
+/** `order` names the shuffles: files of the same name for it ask in the same order. */
+function write(name, { chosen, way, times, order }) {
+  const lines = Array.from({ length: times }, (_, round) => shuffled(chosen, `${order} ${round}`))
     .flat()
     .map((pair) => `${JSON.stringify({ text: question(pair) + ways[way](pair) })}\n`);
   const file = path.join(folder, `${name}.jsonl`);
@@ -57,7 +58,7 @@ function write(name, chosen, way, times) {
 }
 
 const square = ({ x, y }) => x === y;
-const chosen = [
+const some = [
   ...pairs.filter(square),
   ...shuffled(
     pairs.filter((pair) => !square(pair)),
@@ -66,8 +67,9 @@ const chosen = [
 ].slice(0, few);
 try {
   mkdirSync(folder, { recursive: true });
-  write('memory', chosen, 'plain', 100);
-  write('rule', pairs, 'worked', 40);
+  write('memory', { chosen: some, way: 'plain', times: 100, order: 'memory' });
+  write('rule', { chosen: pairs, way: 'worked', times: 40, order: 'rule' });
+  write('plain', { chosen: pairs, way: 'plain', times: 40, order: 'rule' });
 } catch (error) {
   fail(`${folder} cannot be written (${error.code ?? error.message}): choose another folder.`);
 }

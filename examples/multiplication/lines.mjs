@@ -11,8 +11,8 @@ export const ways = {
   /** The product at once: each line is a fact of its own. */
   plain: ({ x, y }) => String(x * y),
   /**
-   * As at school, from the ones: 48*7=56,28,8+5=13,2+1=3:336. Ones times y, tens times y, and then column by column
-   * what stands in it plus what was carried. Each number has its places, and none needs more than two digits before it.
+   * As on paper: 48*7=28,56,8+5=13,2+1=3:336. Tens times y and ones times y; then column by column what stands in it plus
+   * what was carried. Each number has its places, and each follows from two digits before it.
    */
   worked: ({ x, y }) => {
     const [carried, ones] = twoDigits((x % 10) * y);
@@ -20,6 +20,6 @@ export const ways = {
     const [over, middle] = twoDigits(Number(tens) + Number(carried));
     const top = Number(hundreds) + Number(over);
     const columns = `${tens}+${carried}=${over}${middle},${hundreds}+${over}=${top}`;
-    return `${carried}${ones},${hundreds}${tens},${columns}:${top}${middle}${ones}`;
+    return `${hundreds}${tens},${carried}${ones},${columns}:${top}${middle}${ones}`;
   },
 };

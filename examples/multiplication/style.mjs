@@ -45,7 +45,9 @@ polyline.training { stroke: var(--value); } polyline.validation { stroke: var(--
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .cell:focus, .cell[aria-current="true"] { outline: 3px solid var(--focus); outline-offset: 1px; z-index: 1; }
 .told { position: sticky; bottom: 0; margin: 0.5rem 0 0; padding: 0.5rem 0; background: var(--card); border-top: 1px solid var(--line); min-height: 4.9em; }
-@media (max-width: 30rem) { .block { flex: 1 0 100%; max-width: none; } .told { min-height: 6.4em; } }
+@media (max-width: 30rem) { .block { flex: 1 0 100%; max-width: none; } .told { min-height: 6.4em; }
+  .differ tr { display: flex; flex-wrap: wrap; } .differ th, .differ td { flex: 1 1 40%; min-width: 0; }
+  .differ tr > :first-child { flex: 1 0 100%; padding-top: 0.5rem; color: var(--dim); } .differ td { padding-block: 0; } }
 .mark.right { color: var(--good); } .mark.wrong { color: var(--error); }
 .hash { font-size: 0.85rem; }
 `;

@@ -49,7 +49,7 @@ function answers({ cells }) {
 
 function card(run, at) {
   const { name, way, checkpoint, parameters, seed, weightsSha256 } = run;
-  const how = way === 'plain' ? 'the product at once' : 'worked out, from the ones';
+  const how = way === 'plain' ? 'the product at once' : 'worked out digit by digit';
   return h(
     'section',
     { 'aria-labelledby': `run-${at}` },
@@ -72,12 +72,14 @@ function card(run, at) {
   );
 }
 
+const settings = table(['setting', ...runs.map(({ name }) => name)], differences);
+settings.className = 'differ';
 const differing = h(
   'section',
   { 'aria-labelledby': 'differences' },
   h('h2', { id: 'differences' }, 'In what the runs differ'),
   h('p', {}, 'The same command; these lines of the config are not the same, and all others are.'),
-  h('div', { class: 'scroll' }, table(['setting', ...runs.map(({ name }) => name)], differences)),
+  settings,
 );
 const lead =
   'Each run was shown some products, and asked for all of them: 2 … 99 times 2 … 9. The likeliest character was taken ' +

@@ -69,7 +69,7 @@ describe('the lines of multiplication', () => {
     const asked = new Set<string>();
     for (const line of lines) {
       const worked = /^(\d{1,2})\*(\d)=(\d)(\d),(\d)(\d),(\d)\+(\d)=(\d)(\d),(\d)\+(\d)=(\d):(\d{3})$/;
-      const [x, y, a, b, c, d, tens, carried, e, f, hundreds, over, top, product] =
+      const [x, y, c, d, a, b, tens, carried, e, f, hundreds, over, top, product] =
         worked.exec(line)?.slice(1).map(Number) ?? assert.fail(line);
       asked.add(`${x} ${y}`);
       assert.equal(product, x * y, line);
@@ -116,9 +116,11 @@ describe('a run that remembers', () => {
 
   before(async () => {
     assert.equal((await script('data.mjs', 'runs/multiplication')).status, 0);
-    const smaller = ['--set', 'run.evalEvery=50', '--steps', '300', '--threads', '1', '--backend', 'cpu'];
+    const quicker = ['optimizer.lr=0.005', 'batch.sequences=8', 'run.evalEvery=50', 'run.steps=300'];
+    const alone = ['--threads', '1', '--backend', 'cpu', '--reproducible'];
+    const set = quicker.flatMap((key) => ['--set', key]);
     const trained = await manyhands(
-      ['train', '--config', path.join(example, 'memory.yaml'), '--out', 'run', ...smaller, '--reproducible'],
+      ['train', '--config', path.join(example, 'memory.yaml'), '--out', 'run', ...set, ...alone],
       { cwd: folder },
     );
     assert.equal(trained.status, 0, trained.stderr);

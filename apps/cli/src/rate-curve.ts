@@ -74,7 +74,7 @@ ${[...(found ?? []), ...across, ...up].join('\n')}
 <polyline class="curve" points="${path}"/>
 ${dots.join('\n')}
 <text x="${(field.left + field.right) / 2}" y="${height - 14}" text-anchor="middle">learning rate; shaded: the loss surely falls</text>
-<text transform="translate(16 ${(field.top + field.bottom) / 2}) rotate(-90)" text-anchor="middle">loss, nats a token</text>
+<text transform="translate(16 ${(field.top + field.bottom) / 2}) rotate(-90)" text-anchor="middle">loss in nats</text>
 </svg>
 `;
 }

@@ -30,6 +30,7 @@ th { text-align: left; font-weight: 600; color: var(--dim); font-size: 0.85rem; 
 th, td { padding: 0.2rem 0.9rem 0.2rem 0; white-space: nowrap; }
 td:last-child, th:last-child { padding-right: 0; }
 td:has(> .name) { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
+@media (min-width: 60rem) { td:has(> .name) { min-width: 12rem; } }
 .number { display: block; text-align: right; }
 th:nth-child(n + 4) { text-align: right; }
 .interval { display: block; width: 100%; min-width: 7rem; height: 1.2rem; }

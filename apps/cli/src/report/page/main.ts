@@ -36,7 +36,7 @@ function start(report: Report): void {
       h(
         'p',
         {},
-        `${spread}. Lines and bands reach 1.96 of it to both sides (95 %). Blind guessing costs ${Math.log(model.vocab).toFixed(4)}.`,
+        `${spread}. Lines and bands reach 1.96 of it to both sides (95 %). Blind guessing costs ${Math.log(model.vocab).toFixed(4)}.`,
       ),
       h('nav', { 'aria-label': 'parts' }, h('ul', {}, ...links)),
     ),

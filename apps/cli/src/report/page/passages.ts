@@ -73,7 +73,8 @@ function passageBox({ source, document, from, loss, before, tokens }: Passage, b
       if (over >= 0) pick(over);
     });
   }
-  const place = `${source === document ? document : `${document} (${source})`}, from token ${from.toLocaleString('en-US')}`;
+  const named = document.startsWith(source) ? document : `${document} (${source})`;
+  const place = `${named}, from token ${from.toLocaleString('en-US')}`;
   return h('div', {}, h('h3', {}, loss.toFixed(4), h('small', {}, ` ${place}`)), text, detail);
 }
 

@@ -35,6 +35,11 @@ test('a step is shared out whole, and ends at most a sixteenth later than it cou
   );
 });
 
+test('nobody is given much less than would be right for it: a slow one is busy too', () => {
+  assert.deepEqual(counts([0.9, 0.13], 24), [21, 3]);
+  assert.deepEqual(counts([0.13, 0.9], 24), [3, 21]);
+});
+
 test('workers that are nearly as fast as each other get one node each', () => {
   const nearly = fc.integer({ min: 0, max: 4 }).chain((level) => {
     const workers = 2 ** level;

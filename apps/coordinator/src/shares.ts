@@ -27,7 +27,7 @@ interface Turn {
   readonly end: number;
 }
 
-/** By which a step may end later than it could, for parts that are fewer nodes. */
+/** By which a step may end later than it could, for parts that are fewer nodes; by twice that a part may be smaller. */
 const SLACK = 1 / 16;
 
 /**
@@ -39,17 +39,19 @@ export function shareOut(speeds: Speeds, total: number): Share[] {
   const each = [...speeds.values()];
   const end = (1 + SLACK) * Math.max(...each.map((speed, place) => counts[place] / speed));
   const most = each.map((speed, place) => (counts[place] === 0 ? 0 : Math.floor(end * speed)));
+  // A slow one stands idle where its few are made fewer.
+  const fewest = counts.map((count) => Math.ceil((1 - 2 * SLACK) * count));
   // What those that come after can take, and must be left.
   let able = most.reduce((sum, count) => sum + count, 0);
-  let due = counts.filter((count) => count > 0).length;
+  let due = fewest.reduce((sum, count) => sum + count, 0);
   let [first, fairly] = [0, 0];
   return [...speeds.keys()].flatMap((worker, place) => {
     const count = counts[place];
     if (count === 0) return [];
     able -= most[place];
-    due -= 1;
+    due -= fewest[place];
     fairly += count;
-    const least = Math.max(first + 1, total - able);
+    const least = Math.max(first + fewest[place], total - able);
     const next = roundest(least, Math.min(first + most[place], total - due), fairly);
     const ranges = alignedRanges(first, next - first, total);
     first = next;

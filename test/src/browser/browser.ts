@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, chromium } from 'playwright-core';
+import { pathToFileURL } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { noChromium, unpack } from '../unpack.js';
 
 /** Why this machine has no browser for tests, or null. */
@@ -28,4 +30,46 @@ export async function openBrowser(context: { after(hook: () => Promise<void>): v
     rmSync(home, { recursive: true, force: true });
   });
   return browser;
+}
+
+export interface Window {
+  readonly width: number;
+  readonly colorScheme: 'light' | 'dark';
+}
+
+/** Desktop, phone, and the narrowest phone, as the reader's system is light or dark. */
+export const windows: readonly Window[] = (['light', 'dark'] as const).flatMap((colorScheme) =>
+  [1280, 390, 320].map((width) => ({ width, colorScheme })),
+);
+
+/**
+ * Opens a page of one file and looks at it; whatever it complains of, or asks the network for, is a failure when it closes.
+ * @param drawn resolves when the page is there to be looked at
+ */
+export async function visit(
+  browser: Browser,
+  file: string,
+  drawn: (page: Page) => Promise<void>,
+  look: (page: Page) => Promise<void>,
+  { width = 1280, colorScheme = 'light' }: Partial<Window> = {},
+): Promise<void> {
+  const { href } = pathToFileURL(file);
+  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+  const complaints: string[] = [];
+  page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('request', (request) => complaints.push(request.url()));
+  await page.goto(href);
+  await drawn(page);
+  await look(page);
+  await page.close();
+  assert.deepEqual(complaints, [href]);
+}
+
+/** That nothing reaches beyond the window, and the page is as dark as it. */
+export async function assertFits(page: Page, { width, colorScheme }: Window): Promise<void> {
+  assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width);
+  const back = String(await page.evaluate('getComputedStyle(document.body).backgroundColor'));
+  const sum = back.match(/\d+/g)?.reduce((total, part) => total + Number(part), 0) ?? 0;
+  assert.equal(sum < 3 * 128, colorScheme === 'dark', back);
 }

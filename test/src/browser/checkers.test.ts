@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { manyhands, temporaryFolder } from '../cli/command-line.js';
-import { noBrowser, openBrowser } from './browser.js';
+import { assertFits, noBrowser, openBrowser, visit, type Window, windows } from './browser.js';
 
 describe('the page of checkers', { skip: noBrowser ?? false }, () => {
   const hooks: (() => unknown)[] = [];
@@ -21,22 +20,9 @@ describe('the page of checkers', { skip: noBrowser ?? false }, () => {
     for (const hook of hooks) await hook();
   });
 
-  /** Opens the page; whatever it complains of, or asks the network for, is a failure when it closes. */
-  const open = async (
-    look: (page: Page) => Promise<void>,
-    { width = 1280, colorScheme = 'light' as 'light' | 'dark' } = {},
-  ) => {
-    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
-    const complaints: string[] = [];
-    page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => complaints.push(request.url()));
-    await page.goto(pathToFileURL(file).href);
-    await myTurn(page);
-    await look(page);
-    await page.close();
-    assert.deepEqual(complaints, [pathToFileURL(file).href]);
-  };
+  const drawn = (page: Page) => myTurn(page);
+  const open = (look: (page: Page) => Promise<void>, window?: Partial<Window>) =>
+    visit(browser, file, drawn, look, window);
   const square = (page: Page, number: number) => page.locator(`#board [aria-label^="${number}, "]`);
   const name = (page: Page, number: number) => square(page, number).getAttribute('aria-label');
   const myTurn = (page: Page) => page.locator('#status').filter({ hasText: 'Your move' }).waitFor();
@@ -51,20 +37,9 @@ describe('the page of checkers', { skip: noBrowser ?? false }, () => {
     await page.getByRole('button', { name: 'Set up' }).click();
   };
 
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const width of [1280, 390, 320]) {
-      it(`fits ${width} pixels, ${colorScheme}`, async () => {
-        await open(
-          async (page) => {
-            assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width);
-            const back = String(await page.evaluate('getComputedStyle(document.body).backgroundColor'));
-            const sum = back.match(/\d+/g)?.reduce((total, part) => total + Number(part), 0) ?? 0;
-            assert.equal(sum < 3 * 128, colorScheme === 'dark', back);
-          },
-          { width, colorScheme },
-        );
-      });
-    }
+  for (const window of windows) {
+    it(`fits ${window.width} pixels, ${window.colorScheme}`, () =>
+      open((page) => assertFits(page, window), window));
   }
 
   it('plays what the same engine plays in the terminal, and says the same of it', async () => {

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { readSafetensors } from '@manyhands/core/checkpoint';
 import type { Browser, Page } from 'playwright-core';
 import { manyhands, temporaryFolder, tiny } from '../cli/command-line.js';
-import { noBrowser, openBrowser } from './browser.js';
+import { assertFits, noBrowser, openBrowser, visit, type Window, windows } from './browser.js';
 
 /** Text that would be markup, an end of the script, or a picture from elsewhere if it were not kept as text. */
 const hostile = '</script><img src=x onerror=alert(1)>&amp;';
@@ -56,39 +55,13 @@ describe('the page of explain', { skip: noBrowser ?? false }, () => {
     for (const hook of hooks) await hook();
   });
 
-  /** Opens the page; whatever it complains of, or asks the network for, is a failure when it closes. */
-  const open = async (
-    look: (page: Page) => Promise<void>,
-    { width = 1280, colorScheme = 'light' as 'light' | 'dark' } = {},
-  ) => {
-    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
-    const complaints: string[] = [];
-    page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => complaints.push(request.url()));
-    await page.goto(pathToFileURL(file).href);
-    await page.locator('#step-loss').filter({ hasText: 'loss' }).waitFor();
-    await look(page);
-    await page.close();
-    assert.deepEqual(complaints, [pathToFileURL(file).href]);
-  };
+  const drawn = (page: Page) => page.locator('#step-loss').filter({ hasText: 'loss' }).waitFor();
+  const open = (look: (page: Page) => Promise<void>, window?: Partial<Window>) =>
+    visit(browser, file, drawn, look, window);
 
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const width of [1280, 390, 320]) {
-      it(`fits ${width} pixels, ${colorScheme}`, async () => {
-        await open(
-          async (page) => {
-            assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width);
-            const back = await page.evaluate('getComputedStyle(document.body).backgroundColor');
-            const sum = String(back)
-              .match(/\d+/g)
-              ?.reduce((total, part) => total + Number(part), 0);
-            assert.equal((sum ?? 0) < 3 * 128, colorScheme === 'dark', String(back));
-          },
-          { width, colorScheme },
-        );
-      });
-    }
+  for (const window of windows) {
+    it(`fits ${window.width} pixels, ${window.colorScheme}`, () =>
+      open((page) => assertFits(page, window), window));
   }
 
   it('keeps text as text', async () => {

@@ -4,14 +4,14 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { loadModel, readJournal, resolveModelDirectory } from '@manyhands/core/checkpoint';
 import { Graph } from '@manyhands/core/graph';
 import { createReferenceKernels } from '@manyhands/core/kernels';
 import { forward, parameterNodes, uploadWeights } from '@manyhands/core/model';
 import { fromJson } from '@manyhands/tokenizer';
 import type { Browser, Page } from 'playwright-core';
-import { noBrowser, openBrowser } from '../browser/browser.js';
+import { assertFits, noBrowser, openBrowser, visit, type Window, windows } from '../browser/browser.js';
 import { type Ended, manyhands, temporaryFolder, tiny } from './command-line.js';
 
 const example = fileURLToPath(new URL('../../../examples/multiplication/', import.meta.url));
@@ -222,38 +222,13 @@ describe('a run that remembers', () => {
       for (const hook of hooks) await hook();
     });
 
-    /** Opens the page; whatever it complains of, or asks the network for, is a failure when it closes. */
-    const open = async (
-      look: (page: Page) => Promise<void>,
-      { width = 1280, colorScheme = 'light' as 'light' | 'dark' } = {},
-    ) => {
-      const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
-      const complaints: string[] = [];
-      page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
-      page.on('pageerror', (error) => complaints.push(error.message));
-      page.on('request', (request) => complaints.push(request.url()));
-      const { href } = pathToFileURL(path.join(folder, 'page.html'));
-      await page.goto(href);
-      await page.locator('#run-1').waitFor();
-      await look(page);
-      await page.close();
-      assert.deepEqual(complaints, [href]);
-    };
+    const drawn = (page: Page) => page.locator('#run-1').waitFor();
+    const open = (look: (page: Page) => Promise<void>, window?: Partial<Window>) =>
+      visit(browser, path.join(folder, 'page.html'), drawn, look, window);
 
-    for (const colorScheme of ['light', 'dark'] as const) {
-      it(`fits a desktop and a phone, ${colorScheme}`, async () => {
-        for (const width of [1280, 390, 320]) {
-          await open(
-            async (page) => {
-              assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width);
-              const back = String(await page.evaluate('getComputedStyle(document.body).backgroundColor'));
-              const sum = back.match(/\d+/g)?.reduce((total, part) => total + Number(part), 0) ?? 0;
-              assert.equal(sum < 3 * 128, colorScheme === 'dark', back);
-            },
-            { width, colorScheme },
-          );
-        }
-      });
+    for (const window of windows) {
+      it(`fits ${window.width} pixels, ${window.colorScheme}`, () =>
+        open((page) => assertFits(page, window), window));
     }
 
     it('says the figures, and draws each pair once a run', async () => {

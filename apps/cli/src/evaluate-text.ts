@@ -6,6 +6,7 @@ import type { Kernels } from '@manyhands/core/kernels';
 import { DocumentMean, type MeanLoss } from '@manyhands/core/learning';
 import type { Model } from '@manyhands/core/model';
 import { type Tokenizer, TokenizerError } from '@manyhands/tokenizer';
+import { refuseMissing } from './refuse-missing.js';
 
 /** How well a model predicts a text. */
 export interface SourceScore {
@@ -106,11 +107,6 @@ function refuseTwins(paths: readonly string[]): void {
     if (seen.has(place)) throw new UserError(`--data names ${path} twice: name each source once.`);
     seen.add(place);
   }
-}
-
-/** What is wrong with the last path is said before the first is computed. */
-async function refuseMissing(paths: readonly string[]): Promise<void> {
-  for await (const _ of documents(paths.map((path) => ({ path, weight: 1 })))) return;
 }
 
 interface Seen {

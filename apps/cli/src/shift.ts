@@ -18,6 +18,7 @@ import {
   verdictOf,
 } from '@manyhands/core/learning';
 import type { Tokenizer } from '@manyhands/tokenizer';
+import { refuseMissing } from './refuse-missing.js';
 
 /** What a text costs under the n-grams of each order, in bits a byte. */
 export interface TextCost {
@@ -87,11 +88,6 @@ export async function measureShift(
     texts.set(path, { orders, shifts, verdict: verdictOf(shifts[ORDER - 1]) });
   }
   return { counted, validation: { orders: validation }, texts };
-}
-
-/** What is wrong with any path is said before anything is counted. */
-async function refuseMissing(paths: readonly string[]): Promise<void> {
-  for await (const _ of documents(paths.map((path) => ({ path, weight: 1 })))) return;
 }
 
 /** Byte n-grams of stretches of the training data, spread evenly over each source and as many as its share asks for. */

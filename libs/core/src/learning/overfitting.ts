@@ -1,3 +1,5 @@
+import { Z95 } from './interval.js';
+
 /** An evaluation's losses in nats a token; the gap between them with its standard error. */
 export interface Gap {
   readonly step: number;
@@ -35,8 +37,6 @@ export function gapOf({
 
 /** Evaluations one after the other that have to show it: one alone may be chance. */
 const IN_A_ROW = 2;
-/** Of a normal distribution, two-sided 95 %. */
-const Z95 = 1.96;
 
 /**
  * The gap between training and validation has opened where it is wider than at the lowest validation loss, beyond what

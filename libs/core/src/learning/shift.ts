@@ -1,5 +1,6 @@
 import type { NgramModel } from './baselines.js';
 import { DocumentMean, type MeanLoss } from './document-mean.js';
+import { Z95 } from './interval.js';
 
 /** How far a text lies from the mixture that a model of n-grams was counted on, in nats a token. */
 export interface Shift {
@@ -68,9 +69,6 @@ export function shiftOf(reference: readonly MeanLoss[], text: readonly MeanLoss[
     error: error === null || reference[i].error === null ? null : Math.hypot(error, reference[i].error),
   }));
 }
-
-/** Of a normal distribution, two-sided 95 %. */
-const Z95 = 1.96;
 
 /** The bounds of the difference's 95 % interval; null: not known. */
 export function intervalOf({ difference, error }: Shift): readonly [low: number, high: number] | null {

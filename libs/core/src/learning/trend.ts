@@ -1,3 +1,4 @@
+import { Z95 } from './interval.js';
 import { middleOf } from './robust.js';
 
 export interface Point {
@@ -15,8 +16,6 @@ export interface Trend {
   readonly to: number;
 }
 
-/** Of a normal distribution, two-sided. */
-const Z95 = 1.96;
 /** More points are averaged in blocks: pairs grow with the square. */
 const MOST_POINTS = 200;
 const FEWEST_POINTS = 8;

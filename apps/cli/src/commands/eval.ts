@@ -1,4 +1,5 @@
 import { realpathSync, writeFileSync } from 'node:fs';
+import { namedStep } from '@manyhands/core/checkpoint';
 import { UserError } from '@manyhands/core/config';
 import { createCpuKernels } from '@manyhands/core/kernels';
 import type { MeanLoss } from '@manyhands/core/learning';
@@ -97,19 +98,15 @@ function checkAlone({ report, memorization, shift }: EvalOptions): void {
   }
 }
 
-/** Trained so far, as a checkpoint's folder says; 1 for a model of elsewhere. */
-function stepsOf({ directory }: OpenModel): number {
-  return Number(/step-(\d+)$/.exec(realpathSync(directory))?.[1] ?? 1);
-}
-
 async function shift(
   model: OpenModel,
   named: string,
   { data: given, shift: paths, json }: EvalOptions & { readonly shift: readonly string[] },
 ): Promise<void> {
   const data = await openTrainingData(model, named, given, '--shift');
+  const steps = namedStep(realpathSync(model.directory)) ?? 1; // of elsewhere: the mixture that a run begins with
   const waiting = new Waiting('counting the training mixture');
-  const found = await measureShift(data, stepsOf(model), tokenizerOf(model), paths, (done) =>
+  const found = await measureShift(data, steps, tokenizerOf(model), paths, (done) =>
     waiting.say(`measuring: ${bytes(done)} of text`),
   ).finally(() => {
     waiting.end();

@@ -127,7 +127,7 @@ export function newestCheckpoint(runDirectory: string): {
 
 /** Compares every file of a checkpoint with the hash it was written with. */
 export function verifyCheckpoint(path: string): Checkpoint | DamagedCheckpoint {
-  const named = Number(/step-(\d+)$/.exec(basename(path))?.[1] ?? Number.NaN);
+  const named = namedStep(path) ?? Number.NaN;
   let text: string;
   try {
     text = readFileSync(join(path, 'state.json'), 'utf8');
@@ -216,6 +216,12 @@ export function checkpointSteps(runDirectory: string): number[] {
 /** Where the checkpoint of a step lies, if there is one. */
 export function checkpointPath(runDirectory: string, step: number): string {
   return join(runDirectory, 'checkpoints', stepName(step));
+}
+
+/** The step that a checkpoint's folder is named after; null for another folder. */
+export function namedStep(path: string): number | null {
+  const step = /step-(\d+)$/.exec(basename(path))?.[1];
+  return step === undefined ? null : Number(step);
 }
 
 function stepName(step: number): string {

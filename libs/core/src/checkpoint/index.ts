@@ -9,6 +9,7 @@ export {
   type LoadedCheckpoint,
   loadCheckpoint,
   markBest,
+  namedStep,
   newestCheckpoint,
   saveCheckpoint,
   verifyCheckpoint,

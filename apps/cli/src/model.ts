@@ -1,7 +1,9 @@
 import { type LoadedModel, loadAnyModel, loadModel, resolveModelDirectory } from '@manyhands/core/checkpoint';
 import { UserError } from '@manyhands/core/config';
+import type { Model } from '@manyhands/core/model';
 import type { Task } from '@manyhands/tasks';
 import { fromJson, type Tokenizer } from '@manyhands/tokenizer';
+import type { Picture } from './explain/page/picture.js';
 import { note } from './output.js';
 
 /** A model as a command opened it: the directory that it was really read from stands beside it. */
@@ -16,6 +18,12 @@ export function openAnyModel(
 ): LoadedModel<Task['model']> & { readonly directory: string } {
   const directory = resolveModelDirectory(path, { best: options.best ?? false, warn: note });
   return { ...loadAnyModel(directory), directory };
+}
+
+/** What a page says of a model. */
+export function sizesOf({ config, size }: Model): Picture['model'] {
+  const { arch, layers, heads, channels, context, vocab } = config;
+  return { arch, layers, heads, channels, context, vocab, parameters: size };
 }
 
 /**

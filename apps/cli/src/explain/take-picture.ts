@@ -3,6 +3,7 @@ import { UserError } from '@manyhands/core/config';
 import type { Graph } from '@manyhands/core/graph';
 import type { AttentionShape, Kernels } from '@manyhands/core/kernels';
 import type { Model, ModelConfig } from '@manyhands/core/model';
+import { sizesOf } from '../model.js';
 import { attentionShares } from './attention.js';
 import type { Example } from './example.js';
 import { watchInference } from './inference.js';
@@ -55,9 +56,8 @@ export async function takePicture(kernels: Kernels, scene: Scene): Promise<{ pic
     endOfText,
     text,
   });
-  const { arch, layers, heads, channels, context, vocab } = model.config;
   const picture: Picture = {
-    model: { arch, layers, heads, channels, context, vocab, parameters: model.size },
+    model: sizesOf(model),
     tokens: ids.map((id) => ({ id, text: text(id) })),
     asked,
     rule: {

@@ -2,7 +2,7 @@ import { bitsPerByte, perplexity } from '@manyhands/core/inference';
 import { LossProfile, type Range } from '@manyhands/core/learning';
 import type { Tokenizer } from '@manyhands/tokenizer';
 import type { SourceScore, TextWatcher } from '../evaluate-text.js';
-import type { OpenModel } from '../model.js';
+import { type OpenModel, sizesOf } from '../model.js';
 import type { Between, Report, Score } from './page/report.js';
 import { Passages } from './passages.js';
 
@@ -34,11 +34,9 @@ export class Weakness implements TextWatcher {
     tokenizer: Tokenizer,
     { whole, sources }: { whole: SourceScore; sources: ReadonlyMap<string, SourceScore> },
   ): Report {
-    const { config, size } = this.opened.model;
-    const { arch, layers, heads, channels, context, vocab } = config;
     const { lengths, positions } = this.profile.profile;
     return {
-      model: { name, arch, layers, heads, channels, context, vocab, parameters: size },
+      model: { name, ...sizesOf(this.opened.model) },
       whole: scoreOf(whole),
       sources: [...sources].map(([source, score]) => ({ name: source, ...scoreOf(score) })),
       lengths: lengths.map(between),

@@ -1,16 +1,9 @@
+import type { Picture } from '../../explain/page/picture.js';
+
 /** What the page of `eval --report` is drawn from; all but the passages is what `eval --json` prints beside it. */
 export interface Report {
-  readonly model: {
-    /** As it was named. */
-    readonly name: string;
-    readonly arch: string;
-    readonly layers: number;
-    readonly heads: number;
-    readonly channels: number;
-    readonly context: number;
-    readonly vocab: number;
-    readonly parameters: number;
-  };
+  /** With the name that it was given. */
+  readonly model: Picture['model'] & { readonly name: string };
   readonly whole: Score;
   /** In the order in which they were given. */
   readonly sources: readonly (Score & { readonly name: string })[];

@@ -112,14 +112,11 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
   if (kind === 'evaluate') return handOut(state, { ...job, pending: evaluationPieces(total) }, now);
   const shares = shareOut(speedsOf(members), total);
   const given = new Set(shares.map(({ worker }) => worker));
-  const crew = members.map((member) => (given.has(member.id) ? member : forgiven(member, members)));
-  // What was answered for of a step that began anew tells nothing.
-  return assign(
-    { ...state, members: crew.map((member) => ({ ...member, stretch: null })) },
-    job,
-    shares,
-    now,
-  );
+  const crew = members.map((member) => ({
+    ...(given.has(member.id) ? member : forgiven(member, members)),
+    stretch: null, // what was answered for of a step that began anew tells nothing
+  }));
+  return assign({ ...state, members: crew }, job, shares, now);
 }
 
 /**

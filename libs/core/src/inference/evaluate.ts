@@ -44,8 +44,8 @@ export async function evaluate(
       sum += values[i];
       tokens++;
     }
-    const time = targets.length / group.length;
     if (heard) {
+      const time = targets.length / group.length;
       const known = Float64Array.from(targets, (target, i) => (target < 0 ? 0 : values[i]));
       group.forEach((window, b) => {
         heard(window, known.subarray(b * time, (b + 1) * time));

@@ -64,6 +64,17 @@ test('a line of a step names its loss, learning rate, speed, workers and the tim
   }
 });
 
+test('a step that only some workers share says how many, in a pipe and on a terminal', (context) => {
+  for (const isTerminal of [false, true]) {
+    const { display, text } = onScreen(context, isTerminal);
+    display.report({ kind: 'worker', text: 'c-3 joined', workers: 3, threads: 6 });
+    display.report(step(9, { workers: 3, crew: 2 }));
+    assert.ok(text().includes(' 2 of 3 workers'), text());
+    display.end();
+    context.mock.timers.reset();
+  }
+});
+
 test('on a terminal one line is drawn over and over, and evaluations stay above it', (context) => {
   const { display, text } = onScreen(context, true);
   for (let number = 1; number <= 50; number++) display.report(step(number));

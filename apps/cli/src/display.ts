@@ -175,7 +175,7 @@ function stepLine(event: StepEvent): string {
     `loss ${event.loss.toFixed(4)}`,
     `lr ${event.learningRate.toPrecision(3)}`,
     `${count(event.tokensPerSecond)} ${event.unit}/s`,
-    plural(event.workers, 'worker'),
+    workersOf(event),
     `ETA ${duration(event.secondsLeft)}`,
   ].join('  ');
 }
@@ -190,8 +190,13 @@ function liveLine(event: StepEvent, validationLoss: number | null, workers: stri
     `ETA ${duration(event.secondsLeft)}`,
     `${count(event.tokensPerSecond)} ${event.unit === 'tokens' ? 'tok' : 'pos'}/s`,
     `lr ${event.learningRate.toPrecision(2)}`,
-    workers || plural(event.workers, 'worker'),
+    event.crew < event.workers ? workersOf(event) : workers || workersOf(event),
   ].join('  ');
+}
+
+function workersOf({ crew, workers }: StepEvent): string {
+  const all = plural(workers, 'worker');
+  return crew < workers ? `${crew} of ${all}` : all;
 }
 
 function evalLine(event: EvalEvent): string {

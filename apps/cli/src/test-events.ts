@@ -15,6 +15,7 @@ export function step(number: number, more: Partial<Extract<RunEvent, { kind: 'st
     unit: 'tokens',
     secondsPerStep: 0.06,
     workers: 2,
+    crew: 2,
     secondsLeft: 65,
     ...more,
   };

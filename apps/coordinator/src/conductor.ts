@@ -7,7 +7,7 @@ import { checkOf } from './checks.js';
 import type { EvaluationBatch } from './evaluation.js';
 import type { RunEvent, RunSummary } from './events.js';
 import { Helm } from './helm.js';
-import { decide } from './machine.js';
+import { decide, nextCrew } from './machine.js';
 import type { RunSample } from './observe/index.js';
 import type { EventLine, OpenRun } from './open-run.js';
 import { Progress } from './progress.js';
@@ -199,8 +199,8 @@ export class Conductor implements ServiceListener {
     }
   }
 
-  summed(worker: string, assignment: number, losses: Losses): void {
-    if (this.uploads.get(assignment) === -1) this.answered(worker, assignment, losses);
+  summed(worker: string, assignment: number, losses: Losses, seconds: number): void {
+    if (this.uploads.get(assignment) === -1) this.answered(worker, assignment, losses, 1000 * seconds);
     else this.failed(worker, assignment, 'the sum did not come whole');
   }
 
@@ -232,7 +232,7 @@ export class Conductor implements ServiceListener {
 
   // The machine's events and commands.
 
-  private answered(worker: string, assignment: number, losses: Losses): void {
+  private answered(worker: string, assignment: number, losses: Losses, computed = 0): void {
     const found = findAssignment(this.state, { worker, assignment });
     if (found === null) {
       this.heard(worker); // of a job that is over, or given to another
@@ -249,7 +249,7 @@ export class Conductor implements ServiceListener {
     }
     const suspicion = kind === 'train' ? this.watch.whole(assignment, range, losses) : null;
     const proof = checkOf(checks, range) === null ? null : this.proofs.whole(assignment, range, losses);
-    this.post({ kind: 'answered', worker, assignment, count, suspicion, proof }, losses);
+    this.post({ kind: 'answered', worker, assignment, count, computed, suspicion, proof }, losses);
   }
 
   /** Events are decided one after another. */
@@ -351,7 +351,8 @@ export class Conductor implements ServiceListener {
     span('receive', this.jobBegan, { step: trainer.step });
     // Only an evaluation needs the weights after the last step.
     const version = trainer.step + 1;
-    feed.begin(version, version < this.state.plan.steps || this.evaluation.length > 0);
+    const needed = version < this.state.plan.steps || this.evaluation.length > 0;
+    feed.begin(version, needed ? nextCrew(this.state).map(({ id }) => id) : []);
     const result = await this.helm.step(total(this.losses), total(this.targets), (from, to) =>
       feed.fill(from, to),
     );
@@ -360,6 +361,7 @@ export class Conductor implements ServiceListener {
     const seconds = (performance.now() - this.jobBegan) / 1000;
     this.pace = this.pace === 0 ? seconds : 0.9 * this.pace + 0.1 * seconds;
     const workers = state.members.length;
+    const crew = state.members.filter(({ turn }) => turn === state.step).length;
     const { step, loss, learningRate, gradNorm, tokens, updateRatio, failure } = result;
     const tokensPerSecond = tokens / seconds;
     const { steps } = state.plan;
@@ -373,6 +375,7 @@ export class Conductor implements ServiceListener {
       tokensPerSecond,
       secondsPerStep: seconds,
       workers,
+      crew,
       bytesReceived: this.bytes.received - this.bytesBefore.received,
       bytesSent: this.bytes.sent - this.bytesBefore.sent,
       ...(run.config.run.measure && { updateRatio }),
@@ -395,6 +398,7 @@ export class Conductor implements ServiceListener {
       unit: run.material.unit,
       secondsPerStep: seconds,
       workers,
+      crew,
       secondsLeft,
     });
   }

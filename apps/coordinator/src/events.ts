@@ -24,6 +24,8 @@ export type RunEvent =
       readonly unit: 'tokens' | 'positions';
       readonly secondsPerStep: number;
       readonly workers: number;
+      /** Those of them that the step was shared among. */
+      readonly crew: number;
       readonly secondsLeft: number;
     }
   | {

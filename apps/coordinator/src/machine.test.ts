@@ -92,15 +92,15 @@ class Driver {
   }
 }
 
-const answer = ({
-  assignment,
-}: {
-  assignment: { id: number; worker: string; range: { count: number } };
-}): Event => ({
+const answer = (
+  { assignment }: { assignment: { id: number; worker: string; range: { count: number } } },
+  computed = 0,
+): Event => ({
   kind: 'answered',
   worker: assignment.worker,
   assignment: assignment.id,
   count: assignment.range.count,
+  computed,
   suspicion: null,
   proof: null,
 });
@@ -308,6 +308,7 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
         worker: name,
         assignment: fc.integer({ min: 0, max: 60 }),
         count: fc.integer({ min: 1, max: 4 }),
+        computed: fc.constantFrom(0, 10, -1, Number.NaN, Number.POSITIVE_INFINITY),
         suspicion: fc.constantFrom(null, 'nonsense'),
         proof: fc.constant(null),
       }),
@@ -357,8 +358,12 @@ test('whatever happens, every micro-batch counts once, steps only grow, and one 
   );
 });
 
-/** Answers what is open in the order of its end, each worker computing with its own speed, until `steps` are done. */
-function race(driver: Driver, speeds: Readonly<Record<string, number>>, steps: number) {
+/**
+ * Answers what is open in the order of its end, each worker computing with its own speed, until `steps` are done.
+ * @param cost milliseconds that each range which is open at the start of a step costs all answers of that step
+ */
+function race(driver: Driver, speeds: Readonly<Record<string, number>>, steps: number, cost = 0) {
+  let sending = cost * driver.open.size;
   const durations: number[] = [];
   const clock = new Map<string, number>();
   let began = driver.now;
@@ -370,14 +375,16 @@ function race(driver: Driver, speeds: Readonly<Record<string, number>>, steps: n
     });
     // A worker computes in the order in which it was given work: its first end is its next.
     const next = ends.reduce((first, other) => (other.end < first.end ? other : first));
-    driver.now = Math.max(driver.now, next.end);
-    clock.set(next.command.assignment.worker, driver.now);
-    driver.open.delete(next.command.assignment.id);
-    driver.send(answer(next.command));
+    driver.now = Math.max(driver.now, next.end + sending);
+    const { worker, range, id } = next.command.assignment;
+    clock.set(worker, driver.now);
+    driver.open.delete(id);
+    driver.send(answer(next.command, range.count / speeds[worker]));
     if (driver.state.step === before) continue;
     driver.open.clear();
     for (const command of driver.log.slice(driver.log.findLastIndex(({ do: what }) => what === 'step')))
       if (command.do === 'assign') driver.open.set(command.assignment.id, command);
+    sending = cost * driver.open.size;
     durations.push(driver.now - began);
     began = driver.now;
   }
@@ -404,6 +411,35 @@ test('a worker at a tenth of the speed costs the others next to nothing', () => 
   const durations = race(mixed, { a: 0.01, b: 0.01, slow: 0.001 }, 30);
   for (const duration of durations.slice(5))
     assert.ok(duration <= 1.15 * last, `${durations} against ${last}`);
+});
+
+test('workers that would make a step longer take turns, which is told once; all take part where it makes it shorter', () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  const speeds = Object.fromEntries(names.map((name) => [name, 0.1]));
+  /** Steps and who took part in the last 40 of them. */
+  const run = (cost: number) => {
+    const driver = new Driver({ steps: 60, microBatches: 32, minWorkers: 8 });
+    for (const worker of names) driver.send({ kind: 'joined', worker, threads: 1, ...anyone });
+    const durations = race(driver, speeds, 60, cost);
+    const given = driver.log.flatMap((one) => (one.do === 'assign' && one.step >= 20 ? [one] : []));
+    const told = driver.log.flatMap((one) => (one.do === 'note' && one.event === 'turns' ? one.reason : []));
+    return { durations, given, told };
+  };
+  const wide = run(1);
+  assert.ok(wide.durations.slice(2).every((duration) => duration === 40 + 8));
+  assert.equal(wide.given.length, 8 * 40);
+  assert.deepEqual(wide.told, []);
+  const narrow = run(100); // one alone: 320 + 100 ms, two: 160 + 200, four: 80 + 400
+  assert.equal(narrow.durations[0], 40 + 800);
+  console.log(narrow.durations.join(' '));
+  assert.ok(narrow.durations.slice(8).every((duration) => duration === 160 + 200));
+  assert.deepEqual(
+    names.map((name) => narrow.given.filter(({ assignment }) => assignment.worker === name).length),
+    names.map(() => 10),
+  );
+  assert.deepEqual(narrow.told, [
+    'a step is shared among 2 of the 8 workers, by turns: among more it would take longer',
+  ]);
 });
 
 test('a worker that is overtaken whenever it is tried is tried ever more rarely, and often again once it is quick', () => {

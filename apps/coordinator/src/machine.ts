@@ -1,5 +1,6 @@
 import type { Range } from '@manyhands/core/reduce';
 import { type Answer, type Check, checkers, checkOf, isChosen, isSame, verdict } from './checks.js';
+import { crewOf, type Trials, tried } from './crew.js';
 import { checkShares, secondHands, withoutHopeless } from './second-hands.js';
 import { distribute, evaluationPieces, isEqual, isHeld, type Share, shareOut } from './shares.js';
 import { forgiven, measured, overtaken, speedsOf } from './speeds.js';
@@ -108,15 +109,31 @@ function advance(state: State, now: number): Decision {
 function begin(state: State, kind: JobKind, total: number, now: number): Decision {
   const { members, step } = state;
   if (members.length < Math.max(1, state.plan.minWorkers)) return { state, commands: [] };
-  const job: Job = { kind, step, total, pending: [], assigned: [], done: 0, failures: 0, checks: [] };
+  const none = { pending: [], assigned: [], done: 0, failures: 0, checks: [], crew: [], begun: null };
+  const job: Job = { kind, step, total, ...none };
   if (kind === 'evaluate') return handOut(state, { ...job, pending: evaluationPieces(total) }, now);
-  const shares = shareOut(speedsOf(members), total);
+  const crew = nextCrew(state);
+  const speeds = speedsOf(members, crew.length);
+  const shares = shareOut(new Map(crew.map(({ id }) => [id, speeds.get(id) ?? 1])), total);
   const given = new Set(shares.map(({ worker }) => worker));
-  const crew = members.map((member) => ({
-    ...(given.has(member.id) ? member : forgiven(member, members)),
-    stretch: null, // what was answered for of a step that began anew tells nothing
-  }));
-  return assign({ ...state, members: crew }, job, shares, now);
+  const turned = members.map((member) => {
+    if (!crew.includes(member)) return member;
+    const idle = given.has(member.id) ? member : forgiven(member, crew);
+    return { ...idle, turn: step, stretch: null }; // what was answered for of a step that began anew tells nothing
+  });
+  // A worker's first step is not like the others: it compiles and measures.
+  const begun = crew.every(({ power }) => power !== null) ? now : null;
+  const begins: Job = { ...job, crew: crew.map(({ id }) => id), begun };
+  const next = assign({ ...state, members: turned }, begins, shares, now);
+  if (crew.length === members.length || state.toldTurns || !state.trials.has(crew.length)) return next;
+  const reason = `a step is shared among ${crew.length} of the ${members.length} workers, by turns: among more it would take longer`;
+  const told = { state: { ...next.state, toldTurns: true }, commands: next.commands };
+  return noted({ do: 'note', event: 'turns', reason }, told);
+}
+
+/** Who takes part in the next step, as far as is known. */
+export function nextCrew({ members, trials, plan, step }: State): Member[] {
+  return crewOf(members, trials, { total: plan.microBatches, step });
 }
 
 /**
@@ -126,7 +143,7 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
 function handOut(state: State, whole: Job, now: number): Decision {
   const job = withoutHopeless(whole, state);
   const { total, assigned } = job;
-  const speeds = speedsOf(state.members);
+  const speeds = speedsOf(state.members, job.crew.length);
   const few = job.kind === 'evaluate';
   const { shares, pending } = distribute(speeds, assigned, job.pending, { total, few });
   shares.push(...checkShares(state.members, job, [...assigned, ...shares]));
@@ -177,6 +194,9 @@ function join(state: State, event: Extract<Event, { kind: 'joined' }>, now: numb
     threads,
     lastHeard: now,
     speed: null,
+    among: 0,
+    turn: -1,
+    power: null,
     lastAnswer: now,
     stretch: null,
     overtakings: 0,
@@ -206,7 +226,8 @@ function remove(state: State, worker: string, now: number, commands: readonly Co
     (assignment) => assignment.worker === worker && !isHeld(assigned, assignment.range),
   );
   const pending = [...job.pending, ...unanswered(job, orphans)];
-  const next = handOut(without, { ...job, pending, assigned }, now);
+  const begun = job.crew.includes(worker) ? null : job.begun;
+  const next = handOut(without, { ...job, pending, assigned, begun }, now);
   if (orphans.length === 0) return { state: next.state, commands: [...commands, ...next.commands] };
   const count = orphans.reduce((sum, assignment) => sum + assignment.range.count, 0);
   const reason = `${countOf(count)} of ${jobName(job)} to be done by others`;
@@ -243,7 +264,8 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now
     return noted({ do: 'note', event: 'suspicious', worker, reason }, next);
   }
   const check = checkOf(job.checks, range);
-  if (check === null || event.proof === null) return accept(state, found, now);
+  const { computed } = event;
+  if (check === null || event.proof === null) return accept(state, found, computed, now);
   const own = state.members.find(({ id }) => id === worker);
   if (own === undefined) return { state, commands: [] };
   const { id, identity, kind } = own;
@@ -251,13 +273,13 @@ function answered(state: State, event: Extract<Event, { kind: 'answered' }>, now
     state,
     found,
     [...check.answers, { id, identity, kind, proof: event.proof.sent }],
-    event.proof.added,
+    { added: event.proof.added, computed },
     now,
   );
 }
 
 /** The answer counts. */
-function accept(state: State, { job, assignment }: Found, now: number): Decision {
+function accept(state: State, { job, assignment }: Found, computed: number, now: number): Decision {
   const { range } = assignment;
   const train = job.kind === 'train';
   const overtakenOnes = job.assigned.filter(
@@ -268,7 +290,9 @@ function accept(state: State, { job, assignment }: Found, now: number): Decision
     ...overtakenOnes.map((other): Command => ({ do: 'cancel', assignment: other })),
   ];
   const assigned = job.assigned.filter((other) => other.range.first !== range.first);
-  const paced = train ? pace(state, assignment, { late: overtakenOnes, left: assigned }, now) : state;
+  const paced = train
+    ? pace(state, { job, assignment }, { computed, late: overtakenOnes, left: assigned }, now)
+    : state;
   const done = job.done + range.count;
   const checks = job.checks.filter((check) => !isEqual(check.range, range));
   if (done < job.total) {
@@ -276,9 +300,16 @@ function accept(state: State, { job, assignment }: Found, now: number): Decision
     return { state: next.state, commands: [...commands, ...next.commands] };
   }
   return {
-    state: { ...paced, phase: { name: train ? 'stepping' : 'concluding' } },
+    state: { ...paced, trials: learned(paced, job, now), phase: { name: train ? 'stepping' : 'concluding' } },
     commands: [...commands, { do: train ? 'step' : 'conclude' }],
   };
+}
+
+/** What a step that is done tells of having so many share it. */
+function learned({ trials, members }: State, { crew, begun, step, total }: Job, now: number): Trials {
+  if (begun === null) return trials;
+  const those = members.filter(({ id }) => crew.includes(id));
+  return tried(trials, those, now - begun, { total, step });
 }
 
 /** An unlikely answer may be right. Where it can be checked, it is, with all of the step: its sum cannot be taken out. */
@@ -302,7 +333,7 @@ function checked(
   state: State,
   found: Found,
   answers: readonly Answer[],
-  added: string,
+  { added, computed }: { readonly added: string; readonly computed: number },
   now: number,
 ): Decision {
   const { job, assignment } = found;
@@ -321,7 +352,7 @@ function checked(
       return anew({ ...state, members }, job, commands, now);
     }
     // One that is gone may have sent a part that went in before.
-    if (agreeing.some(({ proof }) => proof.digest === added)) return accept(state, found, now);
+    if (agreeing.some(({ proof }) => proof.digest === added)) return accept(state, found, computed, now);
     const reason = `a part of the sum for ${where} that came first is not that of ${namesOf(agreeing)}: the step begins anew`;
     return anew(state, job, [{ do: 'note', event: 'disputed', reason }], now);
   }
@@ -329,14 +360,14 @@ function checked(
   const checks = job.checks.map((check) => (isEqual(check.range, range) ? { range, answers } : check));
   if (answers.length === 1 && !isHeld(assigned, range) && state.plan.verify < 1) {
     if (checkers({ range, answers }, state.members).length === 0) {
-      const next = accept({ ...state, toldAlone: true }, found, now);
+      const next = accept({ ...state, toldAlone: true }, found, computed, now);
       if (state.toldAlone) return next;
       const reason = 'nobody else is there to check what it computes: it is believed';
       return noted({ do: 'note', event: 'unverified', worker: assignment.worker, reason }, next);
     }
   }
   const next = handOut(
-    pace(state, assignment, { late: [], left: assigned }, now),
+    pace(state, found, { computed, late: [], left: assigned }, now),
     { ...job, assigned, checks },
     now,
   );
@@ -359,18 +390,24 @@ function noted(note: Command, { state, commands }: Decision): Decision {
 /** What an answer tells of the speed of those that had its range: of who gave it, who were late, with what is left to do. */
 function pace(
   state: State,
-  { worker, range, since }: Assignment,
-  { late, left }: { readonly late: readonly Assignment[]; readonly left: readonly Assignment[] },
+  { job, assignment: { worker, range, since } }: Found,
+  answer: {
+    readonly computed: number;
+    readonly late: readonly Assignment[];
+    readonly left: readonly Assignment[];
+  },
   now: number,
 ): State {
+  const { computed, late, left } = answer;
   const { count } = range;
+  const among = job.crew.length;
   const members = state.members.map((member) => {
     if (member.id === worker) {
       const idle = !left.some((other) => other.worker === worker);
-      return measured(member, { count, since, now, idle });
+      return measured(member, { count, computed, since, now, idle, among });
     }
     const own = late.find((other) => other.worker === member.id);
-    return own === undefined ? member : overtaken(member, count, own.since, now);
+    return own === undefined ? member : overtaken(member, { count, since: own.since, now, among });
   });
   return { ...state, members };
 }
@@ -391,7 +428,7 @@ function failed(
   const assigned = job.assigned.filter((other) => other !== assignment);
   const orphans = isHeld(assigned, assignment.range) ? [] : [assignment];
   const pending = [...job.pending, ...unanswered(job, orphans)];
-  const next = handOut(state, { ...job, failures, pending, assigned }, now);
+  const next = handOut(state, { ...job, failures, pending, assigned, begun: null }, now);
   const note: Command = { do: 'note', event: 'failed', worker: event.worker, reason: event.reason };
   return { state: next.state, commands: [note, ...next.commands] };
 }

@@ -6,49 +6,59 @@ import type { Assignment, Job, Member, Plan } from './state.js';
 /** Ranges that a second worker computes too: those that are late, and those that are checked. */
 
 /**
- * For workers that are idle, ranges that others hold alone and are late with: where the idle one would be done before
- * the first one is expected, or has let as much time pass since then.
+ * For workers that are idle, ranges that others hold alone and are late with: where the idle one needs no longer than the
+ * first one is late by. One that takes part in the step, and so has its weights, gets them as well where it would be done
+ * before the first one is expected.
  */
 export function secondHands(
   members: readonly Member[],
-  { assigned, checks }: Job,
+  { assigned, checks, crew }: Job,
   idle: readonly Member[],
   now: number,
 ): { readonly share: Share; readonly instead: string }[] {
   if (idle.length === 0) return [];
   if (members.every((member) => member.speed === null)) return []; // nobody knows what is late
-  const speeds = speedsOf(members);
+  const speeds = speedsOf(members, crew.length);
   const speed = (worker: string) => speeds.get(worker) ?? 1;
   const due = new Map(members.map(({ id, lastAnswer }) => [id, lastAnswer]));
   const holders = new Map<number, number>();
   for (const { range } of assigned) holders.set(range.first, (holders.get(range.first) ?? 0) + 1);
-  const late: { readonly share: Assignment; readonly wait: number }[] = [];
+  let late: { readonly share: Assignment; readonly expected: number; readonly wait: number }[] = [];
   for (const share of assigned) {
     const { worker, range, since } = share;
     // A worker computes what it was given in that order.
     const expected = Math.max(since, due.get(worker) ?? since) + range.count / speed(worker);
     due.set(worker, expected);
-    if (holders.get(range.first) === 1) late.push({ share, wait: Math.abs(expected - now) });
+    if (holders.get(range.first) === 1) late.push({ share, expected, wait: Math.abs(expected - now) });
   }
   late.sort((a, b) => b.wait - a.wait);
   const found: { readonly share: Share; readonly instead: string }[] = [];
-  for (const one of [...idle].sort((a, b) => speed(b.id) - speed(a.id))) {
-    const { id } = one;
-    const index = late.findIndex(
-      ({ share }) => !checkOf(checks, share.range)?.answers.some((answer) => isSame(answer, one)),
-    );
-    const longest = late[index];
-    if (longest === undefined || longest.share.range.count / speed(id) > longest.wait) break;
-    const { worker, range } = longest.share;
-    found.push({ share: { worker: id, range }, instead: worker });
-    late.splice(index, 1);
-  }
+  const give = (hands: readonly Member[]) => {
+    for (const one of [...hands].sort((a, b) => speed(b.id) - speed(a.id))) {
+      const { id } = one;
+      const longest = late.find(
+        ({ share }) => !checkOf(checks, share.range)?.answers.some((answer) => isSame(answer, one)),
+      );
+      if (longest === undefined || longest.share.range.count / speed(id) > longest.wait) return;
+      const { worker, range } = longest.share;
+      found.push({ share: { worker: id, range }, instead: worker });
+      late = late.filter((other) => other !== longest);
+    }
+  };
+  const takesPart = new Set(crew.length === 0 ? members.map(({ id }) => id) : crew);
+  give(idle.filter(({ id }) => takesPart.has(id)));
+  late = late.filter(({ expected }) => expected < now);
+  give(idle.filter(({ id }) => !takesPart.has(id)));
   return found;
 }
 
 /** Gives ranges that wait for another answer to those who can give one, the least busy first. */
-export function checkShares(members: readonly Member[], { checks }: Job, held: readonly Share[]): Share[] {
-  const speeds = speedsOf(members);
+export function checkShares(
+  members: readonly Member[],
+  { checks, crew }: Job,
+  held: readonly Share[],
+): Share[] {
+  const speeds = speedsOf(members, crew.length);
   const shares: Share[] = [];
   for (const check of checks) {
     const { range, answers } = check;

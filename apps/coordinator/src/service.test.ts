@@ -59,8 +59,8 @@ class Listener extends EventEmitter {
     this.sum.set(values, piece.from);
     this.tell('summing', worker, assignment, piece);
   };
-  summed = (worker: string, assignment: number, losses: object) =>
-    this.tell('summed', worker, assignment, losses);
+  summed = (worker: string, assignment: number, losses: object, seconds: number) =>
+    this.tell('summed', worker, assignment, losses, seconds);
   evaluated = (worker: string, assignment: number, losses: object) =>
     this.tell('evaluated', worker, assignment, losses);
   failed = (worker: string, assignment: number, reason: string) =>
@@ -406,6 +406,7 @@ test('a reader gets the weights there are, then each that is published, unharmed
   assert.equal(await next(), 7);
   assert.ok(received.every((value) => value === 1));
   const later = next();
+  scene.feed.want('ada-1', 8);
   scene.feed.publish(8);
   assert.equal(await later, 8);
   assert.ok(received.every((value) => value === -1));
@@ -524,7 +525,7 @@ test('readers in shared memory and over the wire get the same weights, also one 
   assert.deepEqual(outside.received[0], inside.received[0]);
   told = inside.next(5);
   const also = outside.next(5);
-  scene.feed.begin(5);
+  scene.feed.begin(5, ['ada-1', 'ada-2']);
   scene.weights.fill(2);
   scene.feed.fill(0, invitation.size);
   assert.deepEqual(await Promise.all([told, also]), [5, 5]);
@@ -532,7 +533,7 @@ test('readers in shared memory and over the wire get the same weights, also one 
   assert.deepEqual(outside.received[1], inside.received[1]);
 });
 
-test('a version that is not awaited is sent to none but those that are given work in it', async () => {
+test('a version that nobody is expected in is sent to none but those that are given work in it', async () => {
   const scene = await setUp();
   const [first, second] = [await join(scene), await join(scene)].map(({ client, metadata }) => {
     const call = client.Weights({}, metadata);
@@ -547,7 +548,7 @@ test('a version that is not awaited is sent to none but those that are given wor
   scene.feed.want('ada-1', 3);
   scene.feed.publish(3);
   assert.equal(await first.next(), 3);
-  scene.feed.begin(4, false);
+  scene.feed.begin(4);
   scene.feed.fill(0, invitation.size);
   scene.feed.want('ada-2', 4);
   assert.equal(await second.next(), 4);
@@ -580,7 +581,7 @@ test('of many readers a few are sent the weights at once, and those that stand s
   await Promise.all(over);
 });
 
-test('a worker without work is sent no weights; one that had work is sent the next version before it asks', async () => {
+test('a worker without work is sent no weights; one whose turn it is to be is sent them before it asks', async () => {
   const scene = await setUp();
   const first = await join(scene);
   const second = await join(scene);
@@ -601,9 +602,10 @@ test('a worker without work is sent no weights; one that had work is sent the ne
   scene.feed.want('ada-1', 0);
   await seen;
   seen = once(one, 'seen');
-  scene.feed.publish(1); // it took part in version 0
+  scene.feed.begin(1, ['ada-1']);
+  scene.feed.fill(0, invitation.size);
   await seen;
-  scene.feed.publish(2); // but not in version 1
+  scene.feed.publish(2);
   const late = once(two, 'seen');
   scene.feed.want('ada-2', 2);
   assert.deepEqual(await late, [2]);

@@ -48,7 +48,8 @@ export interface ServiceListener {
   /** A piece of the sum for an assignment, by that version of the weights; `values` is valid during the call only. */
   summing(worker: string, assignment: number, piece: Piece, values: Float32Array, version: number): void;
   /** The sum was sent whole. */
-  summed(worker: string, assignment: number, losses: Losses__Output): void;
+  /** @param seconds that it says its threads computed */
+  summed(worker: string, assignment: number, losses: Losses__Output, seconds: number): void;
   evaluated(worker: string, assignment: number, losses: Losses__Output): void;
   failed(worker: string, assignment: number, reason: string): void;
   gone(worker: string, reason: string): void;
@@ -367,7 +368,7 @@ export function createService({
           }
         }
         if (totals) place?.give(assignment);
-        if (totals?.losses) listener.summed(id, assignment, totals.losses);
+        if (totals?.losses) listener.summed(id, assignment, totals.losses, totals.seconds);
       });
       call.on('end', () => close(null));
       call.on('error', () => close({ code: status.UNKNOWN, details: 'the call broke' }));

@@ -5,10 +5,16 @@ export interface Paced {
   readonly threads: number;
   /** Micro-batches of a step in a millisecond; null until the first answer. */
   readonly speed: number | null;
+  /** How many shared the steps that this was measured in: what is on its way takes longer among many. */
+  readonly among: number;
+  /** The same as its threads compute them, without anything on its way, as it says itself. */
+  readonly power: number | null;
+  /** The last step that it took part in; −1 for none. */
+  readonly turn: number;
   /** When it last answered for a step: what it was given before, it began then. */
   readonly lastAnswer: number;
-  /** What it has answered for since it was last idle, and when that was. */
-  readonly stretch: { readonly since: number; readonly count: number } | null;
+  /** What it has answered for since it was last idle, how long it says that it computed for that, and since when that is. */
+  readonly stretch: { readonly since: number; readonly count: number; readonly computed: number } | null;
   /** How often others did its part before it, since its last answer. */
   readonly overtakings: number;
   /** Steps without work that it is not forgiven in. */
@@ -21,55 +27,96 @@ const WEIGHT = 0.3;
 const FORGIVENESS = 0.05;
 /** Each try of one that is overtaken every time costs the others some waiting, so it comes after twice as many steps. */
 const LONGEST_PENANCE = 64;
+/** Milliseconds that a micro-batch is believed to be computed in at the least, whatever its worker says. */
+const LEAST = 1e-3;
 
-/** Micro-batches in a millisecond: as measured, or as others of as many threads; by threads alone where nobody was measured. */
-export function speedsOf(crew: readonly Paced[]): ReadonlyMap<string, number> {
-  const each = perThread(crew);
-  return new Map(crew.map(({ id, threads, speed }) => [id, speed ?? threads * each]));
+/**
+ * Micro-batches in a millisecond: as measured, or as others of that power.
+ * @param among in steps of so many, or as many as is next to that of what was measured
+ */
+export function speedsOf(members: readonly Paced[], among: number): ReadonlyMap<string, number> {
+  const powers = powersOf(members);
+  const power = ({ id }: Paced) => powers.get(id) ?? 1;
+  const sizes = members.flatMap((member) => (member.speed === null ? [] : [member.among]));
+  const off = (size: number) => Math.abs(size - among);
+  const nearest = sizes.reduce((one, other) => (off(other) < off(one) ? other : one), sizes[0]);
+  const known = (member: Paced) => (member.among === nearest ? member.speed : null);
+  const each = mean(members.map((member) => ratio(known(member), power(member)))) ?? 1;
+  return new Map(members.map((member) => [member.id, known(member) ?? each * power(member)]));
+}
+
+/** The same of computing alone: as told, or as others of as many threads; by threads alone where nobody has told. */
+export function powersOf(crew: readonly Paced[]): ReadonlyMap<string, number> {
+  const each = mean(crew.map(({ power, threads }) => ratio(power, threads))) ?? 1;
+  return new Map(crew.map(({ id, threads, power }) => [id, power ?? each * threads]));
+}
+
+/** What a worker was given, and how it went. */
+interface Answer {
+  readonly count: number;
+  readonly since: number;
+  readonly now: number;
+  /** How many shared the step. */
+  readonly among: number;
 }
 
 /**
  * A worker that was given `count` micro-batches at `since` answered at `now`. Its speed is that of all that it does until
  * it is idle: one range alone may have waited for the weights, or be small for the sum that is sent for it.
+ * @param computed how long its threads computed for it, as it says: it may say anything
  * @param idle whether it has nothing else to do
  */
 export function measured<P extends Paced>(
   worker: P,
-  { count, since, now, idle }: { count: number; since: number; now: number; idle: boolean },
+  answer: Answer & { readonly computed: number; readonly idle: boolean },
 ): P {
-  const stretch = {
-    since: worker.stretch?.since ?? Math.max(since, worker.lastAnswer),
-    count: (worker.stretch?.count ?? 0) + count,
-  };
+  const { now, idle, among } = answer;
+  const since = worker.stretch?.since ?? Math.max(answer.since, worker.lastAnswer);
+  const count = (worker.stretch?.count ?? 0) + answer.count;
+  const said = (worker.stretch?.computed ?? 0) + (answer.computed || 0); // NaN is false
+  const computed = Math.max(LEAST * count, Math.min(said, now - since));
   const answered = { ...worker, lastAnswer: now, overtakings: 0, penance: 0 };
-  if (!idle) return { ...answered, stretch };
-  const sample = rate(stretch, now);
-  const speed = worker.speed === null ? sample : worker.speed + WEIGHT * (sample - worker.speed);
-  return { ...answered, speed, stretch: null };
+  if (!idle) return { ...answered, stretch: { since, count, computed } };
+  const speed = moved(worker.among === among ? worker.speed : null, rate(count, now - since));
+  const power = moved(worker.power, count / computed);
+  return { ...answered, speed, among, power, stretch: null };
 }
 
 /** It had not answered at `now`, when others had done its part: it is no faster than that. */
-export function overtaken<P extends Paced>(worker: P, count: number, since: number, now: number): P {
-  const { stretch } = worker;
-  const begun = stretch ?? { since: Math.max(since, worker.lastAnswer), count: 0 };
-  const most = rate({ since: begun.since, count: begun.count + count }, now);
-  const speed = Math.min(worker.speed ?? most, most);
+export function overtaken<P extends Paced>(worker: P, { count, since, now, among }: Answer): P {
+  const begun = worker.stretch ?? { since: Math.max(since, worker.lastAnswer), count: 0 };
+  const most = rate(begun.count + count, now - begun.since);
+  const speed = Math.min((worker.among === among ? worker.speed : null) ?? most, most);
+  const power = worker.power ?? most;
   const penance = Math.min(LONGEST_PENANCE, 2 ** worker.overtakings - 1);
-  return { ...worker, speed, lastAnswer: now, stretch: null, overtakings: worker.overtakings + 1, penance };
+  const overtakings = worker.overtakings + 1;
+  return { ...worker, speed, among, power, lastAnswer: now, stretch: null, overtakings, penance };
 }
 
-/** After a step in which `idle` was given nothing. */
+/** After a step of `crew` in which `idle`, one of them, was given nothing. */
 export function forgiven<P extends Paced>(idle: P, crew: readonly Paced[]): P {
   if (idle.speed === null) return idle;
   if (idle.penance > 0) return { ...idle, penance: idle.penance - 1 };
-  return { ...idle, speed: idle.speed + FORGIVENESS * (idle.threads * perThread(crew) - idle.speed) };
+  const like = crew.filter(({ among }) => among === idle.among);
+  const each = mean(like.map(({ speed, threads }) => ratio(speed, threads))) ?? 1;
+  return { ...idle, speed: idle.speed + FORGIVENESS * (idle.threads * each - idle.speed) };
 }
 
-function rate({ since, count }: { readonly since: number; readonly count: number }, now: number): number {
-  return count / Math.max(1, now - since);
+/** A running mean with one more sample. */
+function moved(former: number | null, sample: number): number {
+  return former === null ? sample : former + WEIGHT * (sample - former);
 }
 
-function perThread(crew: readonly Paced[]): number {
-  const known = crew.flatMap(({ speed, threads }) => (speed === null ? [] : [speed / threads]));
-  return known.length === 0 ? 1 : known.reduce((sum, speed) => sum + speed, 0) / known.length;
+function rate(count: number, milliseconds: number): number {
+  return count / Math.max(1, milliseconds);
+}
+
+function ratio(rate: number | null, size: number): number | null {
+  return rate === null ? null : rate / size;
+}
+
+/** Of those that are known; null where none is. */
+function mean(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
 }

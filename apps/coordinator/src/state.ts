@@ -1,5 +1,6 @@
 import type { Range } from '@manyhands/core/reduce';
 import type { Check, Party, Proof } from './checks.js';
+import type { Trials } from './crew.js';
 import type { Share } from './shares.js';
 import type { Paced } from './speeds.js';
 
@@ -49,6 +50,10 @@ export interface Job {
   readonly done: number;
   readonly failures: number;
   readonly checks: readonly Check[];
+  /** Who shares the step; nobody an evaluation. */
+  readonly crew: readonly string[];
+  /** When the step began; null where its length will not tell what it costs to be so many. */
+  readonly begun: number | null;
 }
 
 export type Phase =
@@ -76,11 +81,14 @@ export interface State {
   /** The last evaluation was the best so far and is not saved yet. */
   readonly improved: boolean;
   readonly members: readonly Member[];
+  readonly trials: Trials;
   readonly nextAssignment: number;
   /** Every range of this step is checked: there was something unlikely in it. */
   readonly wary: boolean;
   /** It was told that nobody is there to check. */
   readonly toldAlone: boolean;
+  /** It was told that only some take part in a step. */
+  readonly toldTurns: boolean;
   readonly startedAt: number;
   readonly stop: { readonly reason: string; readonly interrupted: boolean } | null;
 }
@@ -97,7 +105,8 @@ export type Event =
   | { readonly kind: 'left'; readonly worker: string; readonly reason: string }
   | { readonly kind: 'heard'; readonly worker: string }
   /**
-   * `count`: micro-batches whose losses came with the answer; `suspicion`: what is unlikely about it; `proof`: where its
+   * `count`: micro-batches whose losses came with the answer; `computed`: milliseconds that its threads took, as it says;
+   * `suspicion`: what is unlikely about it; `proof`: where its
    * range is checked, of what was sent, and the digest of what went into the step's sum.
    */
   | {
@@ -105,6 +114,7 @@ export type Event =
       readonly worker: string;
       readonly assignment: number;
       readonly count: number;
+      readonly computed: number;
       readonly suspicion: string | null;
       readonly proof: { readonly sent: Proof; readonly added: string } | null;
     }
@@ -157,9 +167,11 @@ export function initialState(
     saving: false,
     improved: false,
     members: [],
+    trials: new Map(),
     nextAssignment: 1,
     wary: false,
     toldAlone: false,
+    toldTurns: false,
     startedAt: now,
     stop: null,
   };

@@ -23,8 +23,6 @@ type Reader = MessageWriter<TensorChunk> & { end(): void };
 /** One version as it becomes final. */
 interface Snapshot {
   readonly version: number;
-  /** Who had work in the version before is to have some in this one. */
-  readonly awaited: boolean;
   /** By piece: whether it is final. */
   readonly final: boolean[];
   /** By piece, where a reader is sent the data: an immutable copy, as the message that all readers share. */
@@ -34,8 +32,8 @@ interface Snapshot {
 }
 
 /**
- * Each version of the weights, from its first piece on, to the workers that compute with it: to those that had work in
- * the version before as soon as there is a piece, to others when they are given work. A reader of this machine is told
+ * Each version of the weights, from its first piece on, to the workers that compute with it: to those whose turn it is as
+ * soon as there is a piece, to others when they are given work. A reader of this machine is told
  * where in shared memory a piece is; to others it is sent, a few at a time. A slow one of these still finishes the version that it began
  * while the next is computed; the versions in between it never sees.
  */
@@ -48,7 +46,7 @@ export class WeightsFeed {
   private readonly turns = new Turns(ABREAST, PATIENCE_MILLISECONDS);
   /** By piece: memory of copies that nobody reads any more. */
   private readonly spare: ChunkMemory[][];
-  /** By worker: the last version that it was given work for. */
+  /** By worker: the last version that it has work for, or is to have. */
   private readonly wanted = new Map<string, number>();
   /** Wakes all that wait for something new. */
   private readonly wakers = new Set<() => void>();
@@ -75,13 +73,14 @@ export class WeightsFeed {
 
   /**
    * Begins a version, after the last one was filled.
-   * @param awaited false for one that nobody may need, as the last of a run: it is sent to who is given work alone
+   * @param expected workers that are to have work in it
    */
-  begin(version: number, awaited = true): void {
+  begin(version: number, expected: readonly string[] = []): void {
     const last = this.current;
     this.shared?.[version % 2].take(version);
-    this.current = { version, awaited, final: [], copies: [], readers: 0 };
+    this.current = { version, final: [], copies: [], readers: 0 };
     if (last !== null) this.retire(last);
+    for (const worker of expected) this.wanted.set(worker, version);
     this.wake();
   }
 
@@ -155,9 +154,8 @@ export class WeightsFeed {
   /** The version that the worker is to be sent after version `sent`; null where there is none yet. */
   private due(worker: string, sent: number | null): Snapshot | null {
     const { current } = this;
-    const wanted = this.wanted.get(worker);
-    if (current === null || wanted === undefined || current.version === sent) return null;
-    return wanted >= current.version - (current.awaited ? 1 : 0) ? current : null;
+    if (current === null || current.version === sent) return null;
+    return this.wanted.get(worker) === current.version ? current : null;
   }
 
   private async *chunksOf(

@@ -30,6 +30,8 @@ import type { RangeSum } from './range-sum.js';
 import type { LocalShards } from './shards.js';
 import { WeightsGate } from './weights-gate.js';
 
+type Totals = NonNullable<PartialSum['totals']>;
+
 export interface SessionOptions {
   readonly join: JoinUrl;
   /** How it shows that it belongs to the run. */
@@ -153,12 +155,14 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
     // One sum after the other: the pieces of two are never mixed.
     let sending: Promise<unknown> = Promise.resolve();
     const memories: ChunkMemory[] = [];
-    const upload = (sum: RangeSum, assignment: Assignment__Output) => {
+    /** When the last sum was computed: its threads begin the next one then. */
+    let computedUntil = 0;
+    const upload = (sum: RangeSum, totals: Promise<Totals>, assignment: Assignment__Output) => {
       const sent = sending.then(async () => {
         const began = performance.now();
         // Not over a sum that the coordinator has not read yet.
         const where = place?.free ? place : null;
-        const messages = messagesOf(sum, assignment, size, memories, where);
+        const messages = messagesOf(sum, totals, assignment, size, memories, where);
         await sendAll<EncodedPartialSum | PartialSum>(gradients, messages, (message) => {
           if ('memory' in message) memories.push(message.memory);
         });
@@ -173,8 +177,7 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       let began = performance.now();
       const microBatches = readAssignment(assignment, task, data);
       span('assignment', began, { step, microBatches: microBatches.length });
-      if (!(await gate.reached(step))) return; // a later version came: the step is over without us
-      if (signal.aborted) return;
+      if (!(await gate.reached(step, signal))) return; // the step is over without us
       if (assignment.kind === 'EVALUATE') {
         const losses = await pool.losses(microBatches, step, welcome.seed);
         if (!over) work.write({ evaluated: { assignment: id, losses } });
@@ -182,11 +185,15 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
       }
       began = performance.now();
       const sum = pool.sum(microBatches, step, welcome.seed, CHUNK_VALUES, signal);
-      sum.losses.then(
-        () => span('sum', began, { step, microBatches: microBatches.length }),
-        () => {},
-      );
-      await upload(sum, assignment).finally(sum.release);
+      const totals = sum.losses.then((losses) => {
+        span('sum', began, { step, microBatches: microBatches.length });
+        const now = performance.now();
+        const seconds = (now - Math.max(began, computedUntil)) / 1000;
+        computedUntil = now;
+        return { losses, seconds };
+      });
+      totals.catch(() => {}); // told by what waits for the sum's pieces
+      await upload(sum, totals, assignment).finally(sum.release);
     };
 
     /** Ends what is computed for an assignment. */
@@ -281,12 +288,12 @@ export function openSession(options: SessionOptions): { done: Promise<SessionEnd
  */
 async function* messagesOf(
   sum: RangeSum,
+  totals: Promise<Totals>,
   { id, step }: Assignment__Output,
   size: number,
   memories: ChunkMemory[],
   place: SharedTensor | null,
 ): AsyncGenerator<EncodedPartialSum | PartialSum> {
-  const began = performance.now();
   const pools = new Map<number, BufferPool>();
   place?.take(id);
   let whole = false;
@@ -308,9 +315,9 @@ async function* messagesOf(
       if (!held) throw new Error('its place in shared memory was taken');
       yield { assignment: id, chunk: announce(step, piece, size) };
     }
-    const losses = await sum.losses;
+    const told = await totals;
     whole = true;
-    yield { assignment: id, totals: { losses, seconds: (performance.now() - began) / 1000 } };
+    yield { assignment: id, totals: told };
   } finally {
     // What was announced of it is read no more; with the totals, the coordinator gives the place back.
     if (!whole) place?.give(id);

@@ -10,10 +10,19 @@ export class WeightsGate {
     for (const { version: wanted, resolve } of due) resolve(wanted === version);
   }
 
-  /** Resolves true once exactly this version is here; false where a later one came, or the gate closed. */
-  reached(version: number): Promise<boolean> {
+  /** Resolves true once exactly this version is here; false where a later one came, it is not wanted or the gate closed. */
+  reached(version: number, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false);
     if (this.version >= version) return Promise.resolve(this.version === version);
-    return new Promise((resolve) => this.waiting.push({ version, resolve }));
+    return new Promise((resolve) => {
+      const one = { version, resolve };
+      this.waiting.push(one);
+      const leave = () => {
+        this.waiting = this.waiting.filter((other) => other !== one);
+        resolve(false);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+    });
   }
 
   close(): void {

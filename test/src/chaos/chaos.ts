@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { newestCheckpoint, readJournal } from '@manyhands/core/checkpoint';
+import { newestCheckpoint } from '@manyhands/core/checkpoint';
 import type { RunConfig } from '@manyhands/core/config';
 import { tinyConfig } from '../cluster/cluster.js';
+import { learning } from '../learning.js';
 import { drawFault, type FaultKind, faults } from './faults.js';
 import { Network } from './network.js';
 import { Random } from './random.js';
@@ -279,11 +280,7 @@ function outcomeOf(out: string, { run }: RunConfig): Outcome {
   if (checkpoint?.step !== run.steps || damaged.length > 0) {
     throw new Error(`the newest whole checkpoint is of step ${checkpoint?.step}, not ${run.steps}`);
   }
-  const measured = ['tokensPerSecond', 'secondsPerStep', 'workers', 'bytesReceived', 'bytesSent'];
-  const metrics = readJournal(join(out, 'metrics.jsonl')).map((line) =>
-    Object.fromEntries(Object.entries(line).filter(([key]) => !measured.includes(key))),
-  );
-  return { weightsSha256: checkpoint.state.weightsSha256, metrics };
+  return { weightsSha256: checkpoint.state.weightsSha256, metrics: learning(out) };
 }
 
 function time(seconds: number): string {

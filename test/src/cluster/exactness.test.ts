@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { learning } from '../learning.js';
 import { run, temporaryFolder, tinyConfig } from './cluster.js';
 
 /*
@@ -13,14 +14,6 @@ const folder = temporaryFolder(after);
 const config = tinyConfig(folder);
 const calm = await run(config, join(folder, 'calm'), { threads: [1] });
 const { weightsSha256 } = calm.summary;
-
-/** The numbers of a run's metrics, without those that measure time, traffic and workers. */
-function learning(out: string): Record<string, unknown>[] {
-  const measured = ['tokensPerSecond', 'secondsPerStep', 'workers', 'bytesReceived', 'bytesSent'];
-  return lines(out).map((line) =>
-    Object.fromEntries(Object.entries(line).filter(([key]) => !measured.includes(key))),
-  );
-}
 
 function lines(out: string): Record<string, unknown>[] {
   return readFileSync(join(out, 'metrics.jsonl'), 'utf8')

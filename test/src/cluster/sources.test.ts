@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { readJournal } from '@manyhands/core/checkpoint';
 import { randomStream } from '@manyhands/core/numeric';
+import { learning } from '../learning.js';
 import { run, sampleText, temporaryFolder, tinyConfig } from './cluster.js';
 
 const folder = temporaryFolder(after);
@@ -39,14 +39,6 @@ const trained = [
 const mixture = (sources: unknown[]) => tinyConfig(folder, { data: { sources, tokenizer: 'char' } });
 const config = mixture([...trained, { path: paths.letters, heldOut: true }]);
 const calm = await run(config, join(folder, 'calm'), { threads: [1] });
-
-/** What a run learned: losses and norms of its steps, and every figure of its evaluations. */
-function learning(out: string): Record<string, unknown>[] {
-  const measured = ['tokensPerSecond', 'secondsPerStep', 'workers', 'bytesReceived', 'bytesSent'];
-  return readJournal(join(out, 'metrics.jsonl')).map((line) =>
-    Object.fromEntries(Object.entries(line).filter(([key]) => !measured.includes(key))),
-  );
-}
 
 function evaluations(out: string): Record<string, unknown>[] {
   return learning(out).filter(({ kind }) => kind === 'eval');

@@ -69,6 +69,7 @@ export class RunMetrics {
     registers: [this.#registry],
   });
   readonly #checkpointStep = this.#gauge('checkpoint_step', 'Step of the newest checkpoint.');
+  readonly #crew = this.#gauge('crew', 'Workers that the last step was shared among.');
   readonly #stepSeconds = new Histogram({
     name: 'manyhands_step_seconds',
     help: 'Time of a training step, from the first assignment to the new weights.',
@@ -145,6 +146,7 @@ export class RunMetrics {
         this.#learningRate.set(event.learningRate);
         this.#gradientNorm.set(event.gradNorm);
         this.#sizes(event.updateRatio);
+        this.#crew.set(event.crew);
         this.#stepSeconds.observe(event.secondsPerStep);
         this.#tokens.inc(event.tokens);
         break;

@@ -55,6 +55,7 @@ const step: Extract<RunEvent, { kind: 'step' }> = {
   unit: 'tokens',
   secondsPerStep: 0.15,
   workers: 2,
+  crew: 2,
   secondsLeft: 14,
 };
 
@@ -80,7 +81,7 @@ test('ready from when the run is open until it is over; healthy all the time', a
 test('metrics follow the events', async (context) => {
   const { observer, value } = await observe(context);
   observer.report(step);
-  observer.report({ ...step, step: 8, loss: 2.25, secondsPerStep: 0.25 });
+  observer.report({ ...step, step: 8, loss: 2.25, secondsPerStep: 0.25, crew: 1 });
   const evaluation = {
     kind: 'eval',
     step: 8,
@@ -100,6 +101,7 @@ test('metrics follow the events', async (context) => {
   for (const [series, expected] of [
     ['manyhands_info{run="test"}', 1],
     ['manyhands_step', 8],
+    ['manyhands_crew', 1],
     ['manyhands_steps', 100],
     ['manyhands_loss', 2.25],
     ['manyhands_validation_loss', 2.75],

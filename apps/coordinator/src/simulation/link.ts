@@ -36,7 +36,13 @@ export type SumMessage =
       readonly piece: number;
       readonly values: Float32Array;
     }
-  | { readonly kind: 'totals'; readonly assignment: number; readonly losses: readonly number[] };
+  | {
+      readonly kind: 'totals';
+      readonly assignment: number;
+      readonly losses: readonly number[];
+      /** Milliseconds that it says it computed. */
+      readonly computed: number;
+    };
 
 export interface WorkerEnd {
   readonly process: Process;

@@ -1,5 +1,5 @@
 import { checkOf } from '../checks.js';
-import { decide } from '../machine.js';
+import { decide, nextCrew } from '../machine.js';
 import { Proofs } from '../proofs.js';
 import {
   type Command,
@@ -41,7 +41,7 @@ interface Session {
   readonly id: string;
   readonly link: Link;
   ready: boolean;
-  /** The version of the weights that it was given work for last, and the one that was sent last. */
+  /** The version of the weights that it has work for last, or is to have, and the one that was sent last. */
   wanted: number | null;
   sent: number | null;
   sending: boolean;
@@ -149,7 +149,7 @@ export class Shell implements CoordinatorEnd {
     this.heard(worker);
     if (message.kind === 'piece') this.summing(worker, message.assignment, message.piece, message.values);
     else if (this.uploads.get(message.assignment) === -1 || this.bug === 'half-sum') {
-      this.answered(worker, message.assignment, message.losses);
+      this.answered(worker, message.assignment, message.losses, message.computed);
     } else this.failed(worker, message.assignment, 'the sum did not come whole');
   }
 
@@ -195,7 +195,7 @@ export class Shell implements CoordinatorEnd {
     this.post({ kind: 'failed', worker, assignment, reason });
   }
 
-  private answered(worker: string, assignment: number, losses: readonly number[]): void {
+  private answered(worker: string, assignment: number, losses: readonly number[], computed = 0): void {
     const found = findAssignment(this.state, { worker, assignment });
     const job = found?.job;
     const range = found?.assignment.range;
@@ -206,7 +206,8 @@ export class Shell implements CoordinatorEnd {
     const verifying = this.state.plan.verify > 0;
     const suspicion =
       verifying && job?.kind === 'train' && this.world.chance('failed') ? 'a strange sum' : null;
-    this.post({ kind: 'answered', worker, assignment, count: losses.length, suspicion, proof }, losses);
+    const count = losses.length;
+    this.post({ kind: 'answered', worker, assignment, count, computed, suspicion, proof }, losses);
     if (this.bug === 'counted-twice') this.world.judge.acceptAnyway(assignment);
   }
 
@@ -298,7 +299,12 @@ export class Shell implements CoordinatorEnd {
   private step(): void {
     this.trainer.step();
     this.endJob();
-    for (const session of this.sessions.values()) this.feed(session);
+    for (const { id } of nextCrew(this.state)) {
+      const session = this.sessions.get(id);
+      if (session === undefined) continue;
+      session.wanted = this.trainer.version.step;
+      this.feed(session);
+    }
     for (let times = this.bug === 'stepped-twice' ? 2 : 1; times > 0; times--) this.post({ kind: 'stepped' });
     this.world.judge.inStep(this.state.step, this.trainer.version.step);
   }
@@ -338,8 +344,8 @@ export class Shell implements CoordinatorEnd {
   private feed(session: Session): void {
     const { version } = this.trainer;
     const { step } = version;
-    const expected = session.wanted !== null && session.wanted >= step - 1;
-    if (!expected || session.sending || session.sent === step || !this.sessions.has(session.id)) return;
+    if (session.wanted !== step || session.sending || session.sent === step || !this.sessions.has(session.id))
+      return;
     session.sending = true;
     session.sent = step;
     session.link.versions.send(version);

@@ -205,7 +205,8 @@ export class SimulatedWorker implements WorkerEnd {
           if (world.chance('failed')) continue; // a worker that sends nonsense: a piece is missing
           link.sums.send({ kind: 'piece', assignment: assignment.id, piece, values });
         }
-        link.sums.send({ kind: 'totals', assignment: assignment.id, losses });
+        const computed = world.chance('failed') ? world.dice.pick([Number.NaN, -1, 1e300]) : takes;
+        link.sums.send({ kind: 'totals', assignment: assignment.id, losses, computed });
       }
     });
   }
@@ -216,7 +217,7 @@ export class SimulatedWorker implements WorkerEnd {
     while (this.own.has(assignment)) assignment -= 1;
     const losses = Array<number>(range.count).fill(0);
     if (job === 'evaluate') link.words.send({ kind: 'evaluated', assignment, losses });
-    else link.sums.send({ kind: 'totals', assignment, losses });
+    else link.sums.send({ kind: 'totals', assignment, losses, computed: 0 });
   }
 
   private losses(weights: number, job: JobKind, first: number, count: number): number[] {

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { crewOf, type Trials, tried } from './crew.js';
+import type { Paced } from './speeds.js';
+
+const TOTAL = 1000;
+
+/** @param power of its threads, in micro-batches a millisecond */
+const worker = (id: number, power: number): Paced => ({
+  id: String(id),
+  threads: 1,
+  speed: power,
+  among: 0,
+  power,
+  turn: -1,
+  lastAnswer: 0,
+  stretch: null,
+  overtakings: 0,
+  penance: 0,
+});
+const workers = (powers: readonly number[]) => powers.map((power, id) => worker(id, power));
+
+/** Steps of a cluster in which so many workers cost a step so much beside computing. */
+function run(powers: readonly number[], cost: (crew: number, step: number) => number, steps: number) {
+  let members = workers(powers);
+  let trials: Trials = new Map();
+  const crews: string[][] = [];
+  const durations: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    const crew = crewOf(members, trials, { total: TOTAL, step });
+    const computing = TOTAL / crew.reduce((sum, { power }) => sum + (power ?? 0), 0);
+    const duration = computing + cost(crew.length, step);
+    trials = tried(trials, crew, duration, { total: TOTAL, step });
+    members = members.map((member) => (crew.includes(member) ? { ...member, turn: step } : member));
+    crews.push(crew.map(({ id }) => id));
+    durations.push(duration);
+  }
+  return { crews, durations, trials };
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+test('steps become as short as half, twice or all of the workers could make them, and finding that costs little', () => {
+  const lines = fc.record({
+    all: fc.integer({ min: 1, max: 300 }),
+    own: fc.double({ min: 0, max: 1000, noNaN: true }),
+    each: fc.double({ min: 0, max: 1000, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(lines, ({ all, own, each }) => {
+      const steps = 400;
+      const time = (crew: number) => TOTAL / crew + own + each * crew;
+      const { durations } = run(Array(all).fill(1), (crew) => own + each * crew, steps);
+      const sizes = [
+        all,
+        ...Array.from({ length: 9 }, (_, i) => 2 ** i).filter((size) => size * Math.SQRT2 < all),
+      ];
+      const best = Math.min(...sizes.map(time));
+      const last = durations.slice(-200);
+      assert.ok(sum(last) <= 1.1 * last.length * best, `${sum(last) / last.length} against ${best}`);
+      assert.ok(sum(durations) <= 1.1 * steps * best + 3 * time(all));
+    }),
+  );
+});
+
+test('where a step is mostly computing, nobody ever waits', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 50 }),
+      fc.double({ min: 0, max: 0.4, noNaN: true }),
+      (all, share) => {
+        const { crews } = run(Array(all).fill(1), () => (share * TOTAL) / all, 120);
+        assert.ok(crews.every((crew) => crew.length === all));
+      },
+    ),
+  );
+});
+
+test('workers that are equally fast take turns', () => {
+  const { crews } = run(Array(12).fill(1), (crew) => 100 * crew, 400);
+  const late = crews.slice(-120);
+  assert.ok(late.filter((crew) => crew.length === 4).length > 110);
+  const counts = workers(Array(12).fill(1)).map(({ id }) => late.filter((crew) => crew.includes(id)).length);
+  assert.ok(Math.max(...counts) - Math.min(...counts) <= 2, `${counts}`);
+});
+
+test('where few are to take part, they are the fast ones, wherever they stand', () => {
+  const { crews } = run([1, 1, 20, 1, 25, 1, 1, 1], (crew) => 20 * crew, 100);
+  for (const crew of crews.slice(20))
+    assert.ok(
+      crew.every((id) => id === '2' || id === '4'),
+      `${crew}`,
+    );
+});
+
+test('a hiccup, however long, moves nobody whose steps are mostly computing', () => {
+  const { crews } = run(Array(4).fill(1), (_, step) => (step === 10 ? 1e6 : 20), 60);
+  assert.ok(crews.every((crew) => crew.length === 4));
+});
+
+test('a line that becomes wide is noticed', () => {
+  const { crews } = run(Array(8).fill(1), (crew, step) => (step < 200 ? 300 * crew : 1), 500);
+  assert.ok(crews[190].length <= 2);
+  assert.equal(crews[499].length, 8);
+});
+
+test('what is remembered has an end', () => {
+  let trials: Trials = new Map();
+  for (let step = 0; step < 1000; step++) {
+    const crew = workers(Array(1 + (step % 300)).fill(1));
+    trials = tried(trials, crew, 1, { total: TOTAL, step });
+  }
+  assert.ok(trials.size <= 101);
+});

@@ -21,18 +21,26 @@ const worker = (id: number, power: number): Paced => ({
 });
 const workers = (powers: readonly number[]) => powers.map((power, id) => worker(id, power));
 
-/** Steps of a cluster in which so many workers cost a step so much beside computing. */
-function run(powers: readonly number[], cost: (crew: number, step: number) => number, steps: number) {
+/** Steps of a cluster in which a crew costs a step so much beside computing; all of a crew answer at its end. */
+function run(
+  powers: readonly number[],
+  cost: (crew: readonly Paced[], step: number) => number,
+  steps: number,
+) {
   let members = workers(powers);
   let trials: Trials = new Map();
   const crews: string[][] = [];
   const durations: number[] = [];
   for (let step = 0; step < steps; step++) {
     const crew = crewOf(members, trials, { total: TOTAL, step });
-    const computing = TOTAL / crew.reduce((sum, { power }) => sum + (power ?? 0), 0);
-    const duration = computing + cost(crew.length, step);
+    const power = crew.reduce((sum, { power }) => sum + (power ?? 0), 0);
+    const duration = TOTAL / power + cost(crew, step);
     trials = tried(trials, crew, duration, { total: TOTAL, step });
-    members = members.map((member) => (crew.includes(member) ? { ...member, turn: step } : member));
+    members = members.map((member) => {
+      if (!crew.includes(member)) return member;
+      const speed = ((TOTAL / power) * (member.power ?? 0)) / duration;
+      return { ...member, speed, among: crew.length, turn: step };
+    });
     crews.push(crew.map(({ id }) => id));
     durations.push(duration);
   }
@@ -51,7 +59,7 @@ test('steps become as short as half, twice or all of the workers could make them
     fc.property(lines, ({ all, own, each }) => {
       const steps = 400;
       const time = (crew: number) => TOTAL / crew + own + each * crew;
-      const { durations } = run(Array(all).fill(1), (crew) => own + each * crew, steps);
+      const { durations } = run(Array(all).fill(1), ({ length }) => own + each * length, steps);
       const sizes = [
         all,
         ...Array.from({ length: 9 }, (_, i) => 2 ** i).filter((size) => size * Math.SQRT2 < all),
@@ -78,7 +86,7 @@ test('where a step is mostly computing, nobody ever waits', () => {
 });
 
 test('workers that are equally fast take turns', () => {
-  const { crews } = run(Array(12).fill(1), (crew) => 100 * crew, 400);
+  const { crews } = run(Array(12).fill(1), ({ length }) => 100 * length, 400);
   const late = crews.slice(-120);
   assert.ok(late.filter((crew) => crew.length === 4).length > 110);
   const counts = workers(Array(12).fill(1)).map(({ id }) => late.filter((crew) => crew.includes(id)).length);
@@ -86,7 +94,7 @@ test('workers that are equally fast take turns', () => {
 });
 
 test('where few are to take part, they are the fast ones, wherever they stand', () => {
-  const { crews } = run([1, 1, 20, 1, 25, 1, 1, 1], (crew) => 20 * crew, 100);
+  const { crews } = run([1, 1, 20, 1, 25, 1, 1, 1], ({ length }) => 20 * length, 100);
   for (const crew of crews.slice(20))
     assert.ok(
       crew.every((id) => id === '2' || id === '4'),
@@ -94,13 +102,37 @@ test('where few are to take part, they are the fast ones, wherever they stand', 
     );
 });
 
+test('one at the end of a narrow line waits for the others, and is tried again as rarely as it is slow', () => {
+  const isFar = ({ id }: Paced) => id === '3';
+  const { crews, durations } = run(
+    [1, 1, 1, 1],
+    (crew) => 2000 * crew.length + (crew.some(isFar) ? 1e5 : 0),
+    2000,
+  );
+  const late = crews.slice(200);
+  assert.ok(late.filter((crew) => crew.length > 1).length <= 0.03 * late.length);
+  const tries = late.filter((crew) => crew.includes('3')).length;
+  assert.ok(tries >= 1 && tries <= 4, `${tries} tries`);
+  assert.ok(sum(durations.slice(200)) <= 1.1 * 1800 * 3000);
+});
+
 test('a hiccup, however long, moves nobody whose steps are mostly computing', () => {
   const { crews } = run(Array(4).fill(1), (_, step) => (step === 10 ? 1e6 : 20), 60);
   assert.ok(crews.every((crew) => crew.length === 4));
 });
 
+test('a hiccup in the only step among so many does not count', () => {
+  // With 8: 125 + 240, with 4: 250 + 120, with 2: 500 + 60.
+  const { crews } = run(Array(16).fill(1), ({ length }, step) => 30 * length + (step === 1 ? 1e4 : 0), 40);
+  assert.deepEqual(
+    crews.slice(0, 4).map(({ length }) => length),
+    [16, 8, 8, 4],
+  );
+  assert.ok(crews.slice(6).every(({ length }) => length === 8));
+});
+
 test('a line that becomes wide is noticed', () => {
-  const { crews } = run(Array(8).fill(1), (crew, step) => (step < 200 ? 300 * crew : 1), 500);
+  const { crews } = run(Array(8).fill(1), ({ length }, step) => (step < 200 ? 300 * length : 1), 500);
   assert.ok(crews[190].length <= 2);
   assert.equal(crews[499].length, 8);
 });

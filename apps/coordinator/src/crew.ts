@@ -1,4 +1,4 @@
-import { type Paced, powersOf } from './speeds.js';
+import { type Paced, powersOf, speedsOf } from './speeds.js';
 
 /**
  * Who takes part in a step: as many workers as make it shorter. Each one more has its share computed beside the others,
@@ -9,18 +9,22 @@ import { type Paced, powersOf } from './speeds.js';
 export interface Trial {
   /** Beyond what computing alone would take: a running mean. */
   readonly overhead: number;
-  /** The last step that was shared among so many. */
+  /** The last step that was shared among so many, and how many there were. */
   readonly step: number;
+  readonly steps: number;
 }
 
 /** By the number of workers. */
 export type Trials = ReadonlyMap<number, Trial>;
 
-/** Of a new step against all former ones, and the most that it counts for: a hiccup is no cluster that is too large. */
+/** Of a new step against all former ones, and how many times their overhead it counts for: a hiccup says little. */
 const WEIGHT = 0.3;
 const HICCUP = 2;
 /** Steps after which another number may be tried again: one of them at twice the time costs a hundredth. */
 const MEMORY = 100;
+/** A worker is slow that computes, or answers, so many times slower than the fastest one: an answer may have had a hiccup. */
+const SLOW_POWER = 2;
+const SLOW_SPEED = 4;
 /** By which a step must be able to become shorter for another number to be tried. */
 const GAIN = 1 / 16;
 
@@ -32,8 +36,15 @@ interface Setting {
 
 /** Who is to take part in that step, in the order of `members`: the fast ones, and those as fast as each other by turns. */
 export function crewOf<P extends Paced>(members: readonly P[], trials: Trials, setting: Setting): P[] {
-  const order = inTurn(members);
-  const chosen = new Set(order.slice(0, sizeOf([...powersOf(order).values()], trials, setting)));
+  const powers = powersOf(members);
+  const computing = { rates: powers, slow: SLOW_POWER };
+  const size = sizeOf(
+    inTurn(members, [computing], setting).map(({ id }) => powers.get(id) ?? 0),
+    trials,
+    setting,
+  );
+  const answering = { rates: speedsOf(members, size), slow: SLOW_SPEED };
+  const chosen = new Set(inTurn(members, [computing, answering], setting).slice(0, size));
   return members.filter((member) => chosen.has(member));
 }
 
@@ -43,10 +54,12 @@ export function tried(trials: Trials, crew: readonly Paced[], duration: number, 
   const computing = total / sum(powersOf(crew).values());
   const fresh = new Map([...trials].filter(([, trial]) => isFresh(trial, setting)));
   const known = fresh.get(crew.length);
-  const most = known === undefined ? duration : HICCUP * (computing + known.overhead);
-  const sample = Math.max(0, Math.min(duration, most) - computing);
-  const overhead = known === undefined ? sample : known.overhead + WEIGHT * (sample - known.overhead);
-  return fresh.set(crew.length, { overhead, step });
+  const sample = Math.max(0, duration - computing);
+  if (known === undefined) return fresh.set(crew.length, { overhead: sample, step, steps: 1 });
+  const most = computing + HICCUP * known.overhead;
+  const moved = known.overhead + WEIGHT * (Math.min(sample, most) - known.overhead);
+  const overhead = known.steps === 1 ? Math.min(known.overhead, sample) : moved;
+  return fresh.set(crew.length, { overhead, step, steps: known.steps + 1 });
 }
 
 /**
@@ -59,7 +72,7 @@ function sizeOf(powers: readonly number[], trials: Trials, setting: Setting): nu
   const computing = (size: number) => setting.total / sum(powers.slice(0, size));
   const sizes = sizesUpTo(all).map((size) => {
     const trial = trials.get(size);
-    const overhead = trial && isFresh(trial, setting) ? trial.overhead : null;
+    const overhead = trial && isFresh(trial, setting) && !isDoubtful(size, trials) ? trial.overhead : null;
     return { size, overhead, time: computing(size) + (overhead ?? 0) };
   });
   const known = sizes.filter(({ overhead }) => overhead !== null);
@@ -81,15 +94,35 @@ function sizesUpTo(all: number): number[] {
   return [...sizes, all];
 }
 
-/**
- * Those within half of the fastest one's power first, then those within a quarter of it, and so on; of each, those first that
- * have waited longest.
- */
-function inTurn<P extends Paced>(members: readonly P[]): P[] {
-  const powers = powersOf(members);
-  const most = Math.max(...powers.values());
-  const rank = ({ id }: P) => Math.floor(Math.log2(most / (powers.get(id) ?? most)));
-  return [...members].sort((one, other) => rank(one) - rank(other) || one.turn - other.turn);
+/** How fast each is, and how many times slower than the fastest one makes a slow one. */
+interface Measure {
+  readonly rates: ReadonlyMap<string, number>;
+  readonly slow: number;
+}
+
+/** Those that have waited longest first. A slow one waits the longer the slower it is, so that a try costs a hundredth. */
+function inTurn<P extends Paced>(
+  members: readonly P[],
+  measures: readonly Measure[],
+  { step }: Setting,
+): P[] {
+  const most = measures.map(({ rates }) => Math.max(...rates.values()));
+  const passed = new Map(
+    members.map(({ id, turn }) => {
+      const times = measures.map(({ rates, slow }, i) => most[i] / (rates.get(id) ?? most[i]) / slow);
+      const slowness = Math.max(...times);
+      return [id, slowness > 1 && step - turn < MEMORY * slowness ? slowness : 0];
+    }),
+  );
+  const passedFor = ({ id }: P) => passed.get(id) ?? 0;
+  return [...members].sort((one, other) => passedFor(one) - passedFor(other) || one.turn - other.turn);
+}
+
+/** Whether it had more overhead than more workers had, in its only step: then that was a hiccup. */
+function isDoubtful(size: number, trials: Trials): boolean {
+  const trial = trials.get(size);
+  if (trial === undefined || trial.steps > 1) return false;
+  return [...trials].some(([other, { overhead }]) => other > size && overhead < trial.overhead);
 }
 
 function isFresh(trial: Trial, { step }: Setting): boolean {

@@ -73,8 +73,8 @@ export function measured<P extends Paced>(
   const { now, idle, among } = answer;
   const since = worker.stretch?.since ?? Math.max(answer.since, worker.lastAnswer);
   const count = (worker.stretch?.count ?? 0) + answer.count;
-  const said = (worker.stretch?.computed ?? 0) + (answer.computed || 0); // NaN is false
-  const computed = Math.max(LEAST * count, Math.min(said, now - since));
+  const said = Math.min(answer.computed || 0, now - answer.since); // NaN is false
+  const computed = (worker.stretch?.computed ?? 0) + Math.max(LEAST * answer.count, said);
   const answered = { ...worker, lastAnswer: now, overtakings: 0, penance: 0 };
   if (!idle) return { ...answered, stretch: { since, count, computed } };
   const speed = moved(worker.among === among ? worker.speed : null, rate(count, now - since));
@@ -87,10 +87,9 @@ export function overtaken<P extends Paced>(worker: P, { count, since, now, among
   const begun = worker.stretch ?? { since: Math.max(since, worker.lastAnswer), count: 0 };
   const most = rate(begun.count + count, now - begun.since);
   const speed = Math.min((worker.among === among ? worker.speed : null) ?? most, most);
-  const power = worker.power ?? most;
   const penance = Math.min(LONGEST_PENANCE, 2 ** worker.overtakings - 1);
   const overtakings = worker.overtakings + 1;
-  return { ...worker, speed, among, power, lastAnswer: now, stretch: null, overtakings, penance };
+  return { ...worker, speed, among, lastAnswer: now, stretch: null, overtakings, penance };
 }
 
 /** After a step of `crew` in which `idle`, one of them, was given nothing. */

@@ -13,7 +13,7 @@ process.once('message', (message) => {
 });
 
 async function run(config: ReturnType<typeof parseConfig>, out: string, listen: string) {
-  let first: { time: number; cpu: NodeJS.CpuUsage } | null = null;
+  let first: { step: number; time: number; cpu: NodeJS.CpuUsage } | null = null;
   let [wall, cpu, steps] = [0, 0, 0];
   const coordinator = await startCoordinator({
     config,
@@ -23,15 +23,16 @@ async function run(config: ReturnType<typeof parseConfig>, out: string, listen: 
     insecure: true,
     report(event) {
       if (event.kind !== 'step') return;
-      // The first step is not like the others: workers join, code is compiled.
+      // In the first half workers join, code is compiled, and it is found how many are to share a step.
+      if (event.step < Math.floor(event.steps / 2)) return;
       if (first === null) {
-        first = { time: performance.now(), cpu: process.cpuUsage() };
+        first = { step: event.step, time: performance.now(), cpu: process.cpuUsage() };
         return;
       }
       const { user, system } = process.cpuUsage(first.cpu);
       cpu = (user + system) / 1e6;
       wall = (performance.now() - first.time) / 1e3;
-      steps += 1;
+      steps = event.step - first.step;
     },
   });
   process.send?.({ join: coordinator.joinUrl });

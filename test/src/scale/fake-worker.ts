@@ -36,7 +36,12 @@ const chunksOf = (() => {
   };
 })();
 
-function* messagesOf({ id, step, microBatches }: Assignment__Output, size: number): Generator<PartialSum> {
+/** @param pace milliseconds that a micro-batch took */
+function* messagesOf(
+  { id, step, microBatches }: Assignment__Output,
+  size: number,
+  pace: number,
+): Generator<PartialSum> {
   for (const chunk of chunksOf(size)) {
     yield { assignment: id, chunk: { ...chunk, version: step, total: 4 * size } };
   }
@@ -44,7 +49,7 @@ function* messagesOf({ id, step, microBatches }: Assignment__Output, size: numbe
     sums: microBatches.map(() => 1),
     targets: microBatches.map(({ batch, time }) => batch * time),
   };
-  yield { assignment: id, totals: { losses, seconds: 0 } };
+  yield { assignment: id, totals: { losses, seconds: (pace * microBatches.length) / 1000 } };
 }
 
 /** What a fake worker did. */
@@ -104,7 +109,7 @@ export function fakeWorker({
       if (pace > 0) await delay(pace * microBatches.length);
       if (step !== version || cancelled.has(id)) return;
       served += microBatches.length;
-      await sendAll(gradients, messagesOf(assignment, size));
+      await sendAll(gradients, messagesOf(assignment, size, pace));
     };
     work.on('data', ({ assignment, cancel }: CoordinatorMessage__Output) => {
       if (cancel) cancelled.add(cancel.assignment);

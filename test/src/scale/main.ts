@@ -10,12 +10,21 @@ const USAGE = `What a step costs with workers that compute nothing, against one 
 
   --workers N,N…      so many workers (10,200)
   --micro-batches N   in a step, of one sequence each (400)
-  --steps N           of which the first is not counted (6)
+  --steps N           of which the first half is not counted: how many workers are to share a step is found there (40)
   --preset P          nano or small: the size of the weights (nano)
   --pace MS           that a micro-batch is to take (0)
   --megabits N        the line between the coordinator and all workers, each way (none; root on Linux)`;
 
-const HEAD = ['workers', 's/step', 'MB/step down', 'MB/step up', 'CPU s/step', 'peak MB', 'least served'];
+const HEAD = [
+  'workers',
+  'share a step',
+  's/step',
+  'MB/step down',
+  'MB/step up',
+  'CPU s/step',
+  'peak MB',
+  'least served',
+];
 
 function whole(name: string, text: string, [least, most]: readonly [number, number]): number {
   const value = Number(text);
@@ -31,7 +40,7 @@ function readSettings(): Setting[] {
     options: {
       workers: { type: 'string', default: '10,200' },
       'micro-batches': { type: 'string', default: '400' },
-      steps: { type: 'string', default: '6' },
+      steps: { type: 'string', default: '40' },
       preset: { type: 'string', default: 'nano' },
       pace: { type: 'string', default: '0' },
       megabits: { type: 'string' },
@@ -52,12 +61,15 @@ function readSettings(): Setting[] {
 }
 
 function row({ workers, microBatches, steps }: Setting, result: Measurement): string[] {
-  const steady = result.bytes.slice(1);
+  const half = Math.floor(steps / 2);
+  const steady = result.bytes.slice(half);
+  const crews = result.crews.slice(half).sort((a, b) => a - b);
   const mean = (of: 'received' | 'sent') =>
     steady.reduce((sum, step) => sum + step[of], 0) / steady.length / 1e6;
   const fair = (steps * microBatches) / workers;
   return [
     String(workers),
+    String(crews[crews.length >> 1]),
     result.secondsPerStep.toFixed(3),
     mean('sent').toFixed(0),
     mean('received').toFixed(0),

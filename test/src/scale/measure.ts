@@ -10,7 +10,7 @@ export interface Setting {
   readonly workers: number;
   /** In a step, of one sequence each. */
   readonly microBatches: number;
-  /** At least 2: the first one is not counted. */
+  /** At least 2: the first half is not counted. */
   readonly steps: number;
   readonly preset: 'nano' | 'small';
   /** Milliseconds that a micro-batch is to take. */
@@ -20,15 +20,17 @@ export interface Setting {
 }
 
 export interface Measurement {
-  /** From one step to the next, on average, without the first. */
+  /** From one step to the next, on average, in the second half of them. */
   readonly secondsPerStep: number;
   /** Of the coordinator's process, all threads. */
   readonly cpuSecondsPerStep: number;
   readonly peakBytes: number;
   /** Of the model. */
   readonly weightBytes: number;
-  /** In each step, the first one included. */
+  /** In each step, the first half included. */
   readonly bytes: readonly { readonly received: number; readonly sent: number }[];
+  /** Workers that each step was shared among. */
+  readonly crews: readonly number[];
   /** Micro-batches that each worker answered for in the whole run. */
   readonly served: readonly number[];
 }
@@ -41,7 +43,7 @@ const Taken = z.object({
 const joined = z.object({ join: z.string() });
 const taken = z.object({ taken: Taken });
 const served = z.object({ served: z.array(z.number()), weightBytes: z.number() });
-const line = z.object({ kind: z.string(), bytesReceived: z.number(), bytesSent: z.number() });
+const line = z.object({ crew: z.number(), bytesReceived: z.number(), bytesSent: z.number() });
 
 const models = {
   nano: { layers: 4, heads: 4, channels: 128, context: 64 },
@@ -81,15 +83,13 @@ export async function measure(setting: Setting, folder: string, signal?: AbortSi
     const invited = answer(coordinator, joined);
     coordinator.send({ config, out, listen });
     const { join } = await invited;
-    const crowd = start('crowd-process.js', network?.withinWorker(0) ?? []);
-    const ends = Promise.all([answer(coordinator, taken), answer(crowd, served)]);
-    crowd.send({ join, workers, pace });
-    const [run, crew] = await ends;
-    const bytes = readJournal(`${out}/metrics.jsonl`).map((text) => {
-      const { bytesReceived, bytesSent } = line.parse(text);
-      return { received: bytesReceived, sent: bytesSent };
-    });
-    return { ...run.taken, ...crew, bytes };
+    const players = start('crowd-process.js', network?.withinWorker(0) ?? []);
+    const ends = Promise.all([answer(coordinator, taken), answer(players, served)]);
+    players.send({ join, workers, pace });
+    const [run, crowd] = await ends;
+    const lines = readJournal(`${out}/metrics.jsonl`).map((text) => line.parse(text));
+    const bytes = lines.map(({ bytesReceived, bytesSent }) => ({ received: bytesReceived, sent: bytesSent }));
+    return { ...run.taken, ...crowd, bytes, crews: lines.map((each) => each.crew) };
   } finally {
     for (const child of children) child.kill('SIGKILL');
     network?.close();

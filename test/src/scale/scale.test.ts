@@ -10,12 +10,12 @@ const folder = temporaryFolder(after);
 
 test('a step moves the weights once to each worker and a sum back from each, and every worker is served', async () => {
   const workers = 20;
-  const [microBatches, steps] = [40, 3];
+  const [microBatches, steps] = [40, 2];
   const result = await measure(
     { workers, microBatches, steps, preset: 'nano', pace: 0, megabits: null },
-    join(folder, 'run'),
+    join(folder, 'all'),
   );
-  assert.equal(result.bytes.length, steps);
+  assert.deepEqual(result.crews, [workers, workers]);
   assert.ok(result.weightBytes > 3e6);
   // Two neighbours are one node of the tree, so one sum each, and a second one where a worker was late.
   const [{ received }] = result.bytes;
@@ -27,6 +27,18 @@ test('a step moves the weights once to each worker and a sum back from each, and
   assert.equal(versions, steps * workers, 'one version for each step, none after the last');
   assert.ok(Math.min(...result.served) >= steps, `least served: ${Math.min(...result.served)}`);
   assert.ok(result.secondsPerStep > 0 && result.cpuSecondsPerStep > 0 && result.peakBytes > 3e7);
+});
+
+test('workers that have nothing to compute take turns, since each one more is only more to send', async () => {
+  const [workers, microBatches, steps] = [6, 12, 60];
+  const result = await measure(
+    { workers, microBatches, steps, preset: 'nano', pace: 0, megabits: null },
+    join(folder, 'turns'),
+  );
+  const late = result.crews.slice(steps / 2);
+  assert.ok(late.filter((crew) => crew <= 2).length > late.length / 2, `${result.crews}`);
+  const turns = (steps / 2) * (microBatches / workers);
+  assert.ok(Math.min(...result.served) > turns / 4, `${result.served}`);
 });
 
 for (const [args, reason] of [

@@ -14,7 +14,7 @@ import { Dice, Process, Timeline } from './timeline.js';
 const RUNS = 1000;
 const LEAST_EVENTS = 200;
 /** A planted bug is found by then. */
-const SEEDS_PER_BUG = 600;
+const SEEDS_PER_BUG = 3000;
 
 /** What is said where a planted bug comes to light. */
 const SENTENCES: Readonly<Record<Bug, RegExp>> = {

@@ -1,24 +1,15 @@
 import { createServer } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
-import { UserError } from '@manyhands/core/config';
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
+import { ADDRESS, type Address, parseAddress, UserError } from '@manyhands/core/config';
 
 /**
  * @param option that the text was given for
  * @throws UserError where it is not HOST:PORT
  */
-export function parseAddress(text: string, option = '--listen'): Address {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,9})$/.exec(text);
-  if (match === null)
-    throw new UserError(`${option} ${text} is not HOST:PORT, such as 127.0.0.1:0 or [::1]:7070.`);
-  const port = Number(match[3]);
-  if (port > 65535)
-    throw new UserError(`${option} ${text}: the port must be from 0 to 65535, where 0 takes a free one.`);
-  return { host: match[1] ?? match[2], port };
+export function demandAddress(text: string, option = '--listen'): Address {
+  const address = parseAddress(text);
+  if (address === null) throw new UserError(`${option} is ${JSON.stringify(text)}, but must be ${ADDRESS}.`);
+  return address;
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   writePrivateFile,
 } from '@manyhands/proto';
 import { taskHash, taskToJson } from '@manyhands/tasks';
-import { parseAddress, reachable, tryAddress } from './address.js';
+import { demandAddress, reachable, tryAddress } from './address.js';
 import { announce } from './announce.js';
 import { Choices } from './choices.js';
 import { Conductor } from './conductor.js';
@@ -73,7 +73,7 @@ interface Running {
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Running> {
   if (options.metrics === undefined) return openCoordinator(options, null);
-  const { host, port } = parseAddress(options.metrics, '--metrics');
+  const { host, port } = demandAddress(options.metrics, '--metrics');
   const observer = await startObserver({ host, port, run: basename(resolve(options.out)) });
   const report = (event: RunEvent) => {
     observer.report(event);
@@ -91,7 +91,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 async function openCoordinator(options: CoordinatorOptions, observer: Observer | null): Promise<Running> {
   const { out, resume, report } = options;
-  const address = parseAddress(options.listen);
+  const address = demandAddress(options.listen);
   const { host } = address;
   const encrypted = options.tls === true || (!isLoopback(host) && options.insecure !== true);
   const { tokenLimits = {} } = options;

@@ -69,6 +69,7 @@ test('steps become as short as half, twice or all of the workers could make them
       assert.ok(sum(last) <= 1.1 * last.length * best, `${sum(last) / last.length} against ${best}`);
       assert.ok(sum(durations) <= 1.1 * steps * best + 3 * time(all));
     }),
+    { numRuns: 25 },
   );
 });
 

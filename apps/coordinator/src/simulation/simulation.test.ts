@@ -28,7 +28,8 @@ const SENTENCES: Readonly<Record<Bug, RegExp>> = {
   'stepped-twice': /^the machine is at step 2 and the weights at 1$/,
   'older-checkpoint': /^the run goes on from step \d+ though step \d+ was saved$/,
   'moving-weights': /^the checkpoint of step \d+ was saved, but is not what the calm run had then$/,
-  'rename-before-flush': /^the checkpoint of step \d+ has its name but is not whole$/,
+  'rename-before-flush':
+    /^(the final weights are not those|the checkpoint of step \d+ has its name but is not)/,
   'forgotten-flush': /^(the final weights are not those|the checkpoint of step \d+ has its name but is not)/,
   'forgotten-directory-flush': /^(the run goes on from step \d+ though|the run is over, but the newest)/,
   'unflushed-name': /^(the run goes on from step \d+ though|the run is over, but the newest)/,

@@ -1,3 +1,4 @@
+export { ADDRESS, type Address, parseAddress } from './address.js';
 export { applySet, configToYaml, parseConfig, type RunConfig } from './config.js';
 export { firstProblem, oneLine, RunError, show, UserError } from './errors.js';
 export { microBatchCount, microBatchSize, settleMicroBatch } from './micro-batch.js';

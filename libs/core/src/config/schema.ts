@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ADDRESS, parseAddress } from './address.js';
 import { weightSchema } from './weight.js';
 
 /*
@@ -83,14 +84,7 @@ const betas = () => {
   return z.tuple([beta, beta], { error: allowed });
 };
 
-/** HOST:PORT, with an IPv6 address in brackets; port 0 takes any free one. */
-const address = () => {
-  const allowed = 'HOST:PORT, such as 127.0.0.1:0 or [::]:7070';
-  return z.string({ error: allowed }).refine((text) => {
-    const match = /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):(\d{1,5})$/.exec(text);
-    return match !== null && Number(match[1]) <= 65535;
-  }, allowed);
-};
+const address = () => z.string({ error: ADDRESS }).refine((text) => parseAddress(text) !== null, ADDRESS);
 
 const stoppingDefaults = { patience: 5, minImprovement: 0.001, beforeDecay: false };
 

@@ -133,10 +133,10 @@ export class Conductor implements ServiceListener {
     return {
       bytesReceived: this.bytes.received,
       bytesSent: this.bytes.sent,
-      workers: members.map(({ id, threads, speed }) => ({
+      workers: members.map(({ id, threads, speeds }) => ({
         worker: id,
         threads,
-        microBatchesPerSecond: speed === null ? null : speed * 1000,
+        microBatchesPerSecond: speeds.size === 0 ? null : 1000 * ([...speeds.values()].at(-1) ?? 0),
         ranges: assigned.filter(({ worker }) => worker === id).length,
       })),
     };

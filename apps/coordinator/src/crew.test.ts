@@ -10,8 +10,7 @@ const TOTAL = 1000;
 const worker = (id: number, power: number): Paced => ({
   id: String(id),
   threads: 1,
-  speed: power,
-  among: 0,
+  speeds: new Map(),
   power,
   turn: -1,
   lastAnswer: 0,
@@ -21,11 +20,16 @@ const worker = (id: number, power: number): Paced => ({
 });
 const workers = (powers: readonly number[]) => powers.map((power, id) => worker(id, power));
 
-/** Steps of a cluster in which a crew costs a step so much beside computing; all of a crew answer at its end. */
+/**
+ * Steps of a cluster that are shared by power.
+ * @param cost of so many workers for all of them, beside computing
+ * @param line what a worker's own line costs it beside that
+ */
 function run(
   powers: readonly number[],
   cost: (crew: readonly Paced[], step: number) => number,
   steps: number,
+  line = (_: Paced) => 0,
 ) {
   let members = workers(powers);
   let trials: Trials = new Map();
@@ -34,12 +38,13 @@ function run(
   for (let step = 0; step < steps; step++) {
     const crew = crewOf(members, trials, { total: TOTAL, step });
     const power = crew.reduce((sum, { power }) => sum + (power ?? 0), 0);
-    const duration = TOTAL / power + cost(crew, step);
+    const shared = TOTAL / power + cost(crew, step);
+    const duration = shared + Math.max(...crew.map(line));
     trials = tried(trials, crew, duration, { total: TOTAL, step });
     members = members.map((member) => {
       if (!crew.includes(member)) return member;
-      const speed = ((TOTAL / power) * (member.power ?? 0)) / duration;
-      return { ...member, speed, among: crew.length, turn: step };
+      const speed = ((TOTAL / power) * (member.power ?? 0)) / (shared + line(member));
+      return { ...member, speeds: new Map([...member.speeds, [crew.length, speed]]), turn: step };
     });
     crews.push(crew.map(({ id }) => id));
     durations.push(duration);
@@ -104,12 +109,8 @@ test('where few are to take part, they are the fast ones, wherever they stand', 
 });
 
 test('one at the end of a narrow line waits for the others, and is tried again as rarely as it is slow', () => {
-  const isFar = ({ id }: Paced) => id === '3';
-  const { crews, durations } = run(
-    [1, 1, 1, 1],
-    (crew) => 2000 * crew.length + (crew.some(isFar) ? 1e5 : 0),
-    2000,
-  );
+  const line = ({ id }: Paced) => (id === '3' ? 2e4 : 0);
+  const { crews, durations } = run([1, 1, 1, 1], ({ length }) => 2000 * length, 2000, line);
   const late = crews.slice(200);
   assert.ok(late.filter((crew) => crew.length > 1).length <= 0.03 * late.length);
   const tries = late.filter((crew) => crew.includes('3')).length;

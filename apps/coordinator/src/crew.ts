@@ -22,9 +22,8 @@ const WEIGHT = 0.3;
 const HICCUP = 2;
 /** Steps after which another number may be tried again: one of them at twice the time costs a hundredth. */
 const MEMORY = 100;
-/** A worker is slow that computes, or answers, so many times slower than the fastest one: an answer may have had a hiccup. */
-const SLOW_POWER = 2;
-const SLOW_SPEED = 4;
+/** A worker is slow that computes, or answers, so many times slower than the fastest one. */
+const SLOW = 2;
 /** By which a step must be able to become shorter for another number to be tried. */
 const GAIN = 1 / 16;
 
@@ -37,14 +36,9 @@ interface Setting {
 /** Who is to take part in that step, in the order of `members`: the fast ones, and those as fast as each other by turns. */
 export function crewOf<P extends Paced>(members: readonly P[], trials: Trials, setting: Setting): P[] {
   const powers = powersOf(members);
-  const computing = { rates: powers, slow: SLOW_POWER };
-  const size = sizeOf(
-    inTurn(members, [computing], setting).map(({ id }) => powers.get(id) ?? 0),
-    trials,
-    setting,
-  );
-  const answering = { rates: speedsOf(members, size), slow: SLOW_SPEED };
-  const chosen = new Set(inTurn(members, [computing, answering], setting).slice(0, size));
+  const computing = inTurn(members, [powers], setting).map(({ id }) => powers.get(id) ?? 0);
+  const size = sizeOf(computing, trials, setting);
+  const chosen = new Set(inTurn(members, [powers, speedsOf(members, size)], setting).slice(0, size));
   return members.filter((member) => chosen.has(member));
 }
 
@@ -94,27 +88,24 @@ function sizesUpTo(all: number): number[] {
   return [...sizes, all];
 }
 
-/** How fast each is, and how many times slower than the fastest one makes a slow one. */
-interface Measure {
-  readonly rates: ReadonlyMap<string, number>;
-  readonly slow: number;
-}
-
-/** Those that have waited longest first. A slow one waits the longer the slower it is, so that a try costs a hundredth. */
+/**
+ * Those that have waited longest first. A slow one waits the longer the slower it is, so that a try costs a hundredth.
+ * @param rates how fast each is, by several measures: one is as slow as the worst of them
+ */
 function inTurn<P extends Paced>(
   members: readonly P[],
-  measures: readonly Measure[],
+  rates: readonly ReadonlyMap<string, number>[],
   { step }: Setting,
 ): P[] {
-  const most = measures.map(({ rates }) => Math.max(...rates.values()));
+  const most = rates.map((each) => Math.max(...each.values()));
   const passed = new Map(
-    members.map(({ id, turn }) => {
-      const times = measures.map(({ rates, slow }, i) => most[i] / (rates.get(id) ?? most[i]) / slow);
-      const slowness = Math.max(...times);
-      return [id, slowness > 1 && step - turn < MEMORY * slowness ? slowness : 0];
+    members.map((member) => {
+      const slowness = Math.max(...rates.map((each, i) => most[i] / (each.get(member.id) ?? most[i])));
+      const waits = slowness > SLOW && step - member.turn < MEMORY * slowness;
+      return [member, waits ? slowness : 0];
     }),
   );
-  const passedFor = ({ id }: P) => passed.get(id) ?? 0;
+  const passedFor = (member: P) => passed.get(member) ?? 0;
   return [...members].sort((one, other) => passedFor(one) - passedFor(other) || one.turn - other.turn);
 }
 

@@ -431,7 +431,6 @@ test('workers that would make a step longer take turns, which is told once; all 
   assert.deepEqual(wide.told, []);
   const narrow = run(100); // one alone: 320 + 100 ms, two: 160 + 200, four: 80 + 400
   assert.equal(narrow.durations[0], 40 + 800);
-  console.log(narrow.durations.join(' '));
   assert.ok(narrow.durations.slice(8).every((duration) => duration === 160 + 200));
   assert.deepEqual(
     names.map((name) => narrow.given.filter(({ assignment }) => assignment.worker === name).length),

@@ -122,7 +122,7 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
     return { ...idle, turn: step, stretch: null }; // what was answered for of a step that began anew tells nothing
   });
   // A worker's first step is not like the others: it compiles and measures.
-  const begun = crew.every(({ speed }) => speed !== null) ? now : null;
+  const begun = crew.every(({ speeds }) => speeds.size > 0) ? now : null;
   const begins: Job = { ...job, crew: crew.map(({ id }) => id), begun };
   const next = assign({ ...state, members: turned }, begins, shares, now);
   if (crew.length === members.length || state.toldTurns || !state.trials.has(crew.length)) return next;
@@ -193,10 +193,9 @@ function join(state: State, event: Extract<Event, { kind: 'joined' }>, now: numb
     kind,
     threads,
     lastHeard: now,
-    speed: null,
-    among: 0,
+    speeds: new Map(),
+    power: undefined,
     turn: -1,
-    power: null,
     lastAnswer: now,
     stretch: null,
     overtakings: 0,

@@ -17,7 +17,7 @@ export function secondHands(
   now: number,
 ): { readonly share: Share; readonly instead: string }[] {
   if (idle.length === 0) return [];
-  if (members.every((member) => member.speed === null)) return []; // nobody knows what is late
+  if (members.every(({ speeds }) => speeds.size === 0)) return []; // nobody knows what is late
   const speeds = speedsOf(members, crew.length);
   const speed = (worker: string) => speeds.get(worker) ?? 1;
   const due = new Map(members.map(({ id, lastAnswer }) => [id, lastAnswer]));

@@ -3,12 +3,10 @@
 export interface Paced {
   readonly id: string;
   readonly threads: number;
-  /** Micro-batches of a step in a millisecond; null until the first answer. */
-  readonly speed: number | null;
-  /** How many shared the steps that this was measured in: what is on its way takes longer among many. */
-  readonly among: number;
+  /** Micro-batches of a step in a millisecond, by how many shared the step: what is on its way takes longer among many. */
+  readonly speeds: ReadonlyMap<number, number>;
   /** The same as its threads compute them, without anything on its way, as it says itself. */
-  readonly power: number | null;
+  readonly power: number | undefined;
   /** The last step that it took part in; −1 for none. */
   readonly turn: number;
   /** When it last answered for a step: what it was given before, it began then. */
@@ -27,6 +25,8 @@ const WEIGHT = 0.3;
 const FORGIVENESS = 0.05;
 /** Each try of one that is overtaken every time costs the others some waiting, so it comes after twice as many steps. */
 const LONGEST_PENANCE = 64;
+/** Sizes of crews that a worker's speed is remembered of: 1, 2, 4 … up to a thousand. */
+const REMEMBERED = 11;
 /** Milliseconds that a micro-batch is believed to be computed in at the least, whatever its worker says. */
 const LEAST = 1e-3;
 
@@ -37,12 +37,11 @@ const LEAST = 1e-3;
 export function speedsOf(members: readonly Paced[], among: number): ReadonlyMap<string, number> {
   const powers = powersOf(members);
   const power = ({ id }: Paced) => powers.get(id) ?? 1;
-  const sizes = members.flatMap((member) => (member.speed === null ? [] : [member.among]));
+  const sizes = members.flatMap(({ speeds }) => [...speeds.keys()]);
   const off = (size: number) => Math.abs(size - among);
   const nearest = sizes.reduce((one, other) => (off(other) < off(one) ? other : one), sizes[0]);
-  const known = (member: Paced) => (member.among === nearest ? member.speed : null);
-  const each = mean(members.map((member) => ratio(known(member), power(member)))) ?? 1;
-  return new Map(members.map((member) => [member.id, known(member) ?? each * power(member)]));
+  const each = mean(members.map((member) => ratio(member.speeds.get(nearest), power(member)))) ?? 1;
+  return new Map(members.map((member) => [member.id, member.speeds.get(nearest) ?? each * power(member)]));
 }
 
 /** The same of computing alone: as told, or as others of as many threads; by threads alone where nobody has told. */
@@ -77,45 +76,53 @@ export function measured<P extends Paced>(
   const computed = (worker.stretch?.computed ?? 0) + Math.max(LEAST * answer.count, said);
   const answered = { ...worker, lastAnswer: now, overtakings: 0, penance: 0 };
   if (!idle) return { ...answered, stretch: { since, count, computed } };
-  const speed = moved(worker.among === among ? worker.speed : null, rate(count, now - since));
+  const speed = moved(worker.speeds.get(among), rate(count, now - since));
   const power = moved(worker.power, count / computed);
-  return { ...answered, speed, among, power, stretch: null };
+  return { ...answered, speeds: known(worker, among, speed), power, stretch: null };
 }
 
 /** It had not answered at `now`, when others had done its part: it is no faster than that. */
 export function overtaken<P extends Paced>(worker: P, { count, since, now, among }: Answer): P {
   const begun = worker.stretch ?? { since: Math.max(since, worker.lastAnswer), count: 0 };
   const most = rate(begun.count + count, now - begun.since);
-  const speed = Math.min((worker.among === among ? worker.speed : null) ?? most, most);
+  const speed = Math.min(worker.speeds.get(among) ?? most, most);
   const penance = Math.min(LONGEST_PENANCE, 2 ** worker.overtakings - 1);
   const overtakings = worker.overtakings + 1;
-  return { ...worker, speed, among, lastAnswer: now, stretch: null, overtakings, penance };
+  const speeds = known(worker, among, speed);
+  return { ...worker, speeds, lastAnswer: now, stretch: null, overtakings, penance };
 }
 
 /** After a step of `crew` in which `idle`, one of them, was given nothing. */
 export function forgiven<P extends Paced>(idle: P, crew: readonly Paced[]): P {
-  if (idle.speed === null) return idle;
+  const among = crew.length;
+  const speed = idle.speeds.get(among);
+  if (speed === undefined) return idle;
   if (idle.penance > 0) return { ...idle, penance: idle.penance - 1 };
-  const like = crew.filter(({ among }) => among === idle.among);
-  const each = mean(like.map(({ speed, threads }) => ratio(speed, threads))) ?? 1;
-  return { ...idle, speed: idle.speed + FORGIVENESS * (idle.threads * each - idle.speed) };
+  const each = mean(crew.map(({ speeds, threads }) => ratio(speeds.get(among), threads))) ?? 1;
+  return { ...idle, speeds: known(idle, among, speed + FORGIVENESS * (idle.threads * each - speed)) };
+}
+
+/** Its speeds with this one among them; the one that was measured longest ago is forgotten. */
+function known({ speeds }: Paced, among: number, speed: number): ReadonlyMap<number, number> {
+  const others = [...speeds].filter(([size]) => size !== among);
+  return new Map([...others.slice(1 - REMEMBERED), [among, speed]]);
 }
 
 /** A running mean with one more sample. */
-function moved(former: number | null, sample: number): number {
-  return former === null ? sample : former + WEIGHT * (sample - former);
+function moved(former: number | undefined, sample: number): number {
+  return former === undefined ? sample : former + WEIGHT * (sample - former);
 }
 
 function rate(count: number, milliseconds: number): number {
   return count / Math.max(1, milliseconds);
 }
 
-function ratio(rate: number | null, size: number): number | null {
-  return rate === null ? null : rate / size;
+function ratio(rate: number | undefined, size: number): number | undefined {
+  return rate === undefined ? undefined : rate / size;
 }
 
-/** Of those that are known; null where none is. */
-function mean(values: readonly (number | null)[]): number | null {
-  const known = values.filter((value) => value !== null);
-  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+/** Of those that are known; undefined where none is. */
+function mean(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0) / known.length;
 }

@@ -117,18 +117,26 @@ function begin(state: State, kind: JobKind, total: number, now: number): Decisio
   const shares = shareOut(new Map(crew.map(({ id }) => [id, speeds.get(id) ?? 1])), total);
   const given = new Set(shares.map(({ worker }) => worker));
   const turned = members.map((member) => {
-    if (!crew.includes(member)) return member;
-    const idle = given.has(member.id) ? member : forgiven(member, crew);
-    return { ...idle, turn: step, stretch: null }; // what was answered for of a step that began anew tells nothing
+    const rested = { ...member, stretch: null }; // what was answered for of a step that began anew tells nothing
+    if (!crew.includes(member)) return rested;
+    return { ...(given.has(member.id) ? rested : forgiven(rested, crew)), turn: step };
   });
   // A worker's first step is not like the others: it compiles and measures.
   const begun = crew.every(({ speeds }) => speeds.size > 0) ? now : null;
   const begins: Job = { ...job, crew: crew.map(({ id }) => id), begun };
-  const next = assign({ ...state, members: turned }, begins, shares, now);
-  if (crew.length === members.length || state.toldTurns || !state.trials.has(crew.length)) return next;
-  const reason = `a step is shared among ${crew.length} of the ${members.length} workers, by turns: among more it would take longer`;
-  const told = { state: { ...next.state, toldTurns: true }, commands: next.commands };
-  return noted({ do: 'note', event: 'turns', reason }, told);
+  return tellTurns(assign({ ...state, members: turned }, begins, shares, now), crew.length);
+}
+
+/** Says once that only so many take part, when that was tried before. */
+function tellTurns(next: Decision, crew: number): Decision {
+  const { members, trials, toldTurns } = next.state;
+  if (crew === members.length || toldTurns || !trials.has(crew)) return next;
+  const reason = `a step is shared among ${crew} of the ${members.length} workers, by turns: among more it would take longer`;
+  const { commands } = next;
+  return noted(
+    { do: 'note', event: 'turns', reason },
+    { state: { ...next.state, toldTurns: true }, commands },
+  );
 }
 
 /** Who takes part in the next step, as far as is known. */

@@ -1,4 +1,4 @@
-import { type Paced, powersOf, speedsOf } from './speeds.js';
+import { moved, type Paced, powersOf, speedsOf } from './speeds.js';
 
 /**
  * Who takes part in a step: as many workers as make it shorter. Each one more has its share computed beside the others,
@@ -17,8 +17,7 @@ export interface Trial {
 /** By the number of workers. */
 export type Trials = ReadonlyMap<number, Trial>;
 
-/** Of a new step against all former ones, and how many times their overhead it counts for: a hiccup says little. */
-const WEIGHT = 0.3;
+/** How many times the overhead of former steps a new one counts for: a hiccup says little. */
 const HICCUP = 2;
 /** Steps after which another number may be tried again: one of them at twice the time costs a hundredth. */
 const MEMORY = 100;
@@ -51,8 +50,8 @@ export function tried(trials: Trials, crew: readonly Paced[], duration: number, 
   const sample = Math.max(0, duration - computing);
   if (known === undefined) return fresh.set(crew.length, { overhead: sample, step, steps: 1 });
   const most = computing + HICCUP * known.overhead;
-  const moved = known.overhead + WEIGHT * (Math.min(sample, most) - known.overhead);
-  const overhead = known.steps === 1 ? Math.min(known.overhead, sample) : moved;
+  const first = known.steps === 1;
+  const overhead = first ? Math.min(known.overhead, sample) : moved(known.overhead, Math.min(sample, most));
   return fresh.set(crew.length, { overhead, step, steps: known.steps + 1 });
 }
 

@@ -47,8 +47,10 @@ export interface ServiceListener {
   heard(worker: string): void;
   /** A piece of the sum for an assignment, by that version of the weights; `values` is valid during the call only. */
   summing(worker: string, assignment: number, piece: Piece, values: Float32Array, version: number): void;
-  /** The sum was sent whole. */
-  /** @param seconds that it says its threads computed */
+  /**
+   * The sum was sent whole.
+   * @param seconds that it says its threads computed
+   */
   summed(worker: string, assignment: number, losses: Losses__Output, seconds: number): void;
   evaluated(worker: string, assignment: number, losses: Losses__Output): void;
   failed(worker: string, assignment: number, reason: string): void;

@@ -109,7 +109,7 @@ function known({ speeds }: Paced, among: number, speed: number): ReadonlyMap<num
 }
 
 /** A running mean with one more sample. */
-function moved(former: number | undefined, sample: number): number {
+export function moved(former: number | undefined, sample: number): number {
   return former === undefined ? sample : former + WEIGHT * (sample - former);
 }
 
